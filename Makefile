@@ -1,0 +1,53 @@
+# Every target is one line; `make help` lists them.
+PYTHON ?= python3
+KIT := .venv/bin/kit
+PYTEST := .venv/bin/python -m pytest
+WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
+export RUNTIME
+
+.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure
+
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(KIT):
+	@$(PYTHON) scripts/bootstrap.py
+
+venv: ## make .venv from requirements.lock
+	@$(PYTHON) scripts/bootstrap.py
+
+init: venv ## write .env with generated secrets
+	@$(KIT) init
+
+up: venv ## start the stack and wait until it is healthy; WORKERS=3, RUNTIME=compose|embedded
+	@$(KIT) up $(WORKERS_OPTION)
+
+down: $(KIT) ## stop the stack, keep its data
+	@$(KIT) down
+
+clean: $(KIT) ## stop the stack and remove its data
+	@$(KIT) down --delete-data --yes
+
+status: $(KIT) ## show every part and the registered workers
+	@$(KIT) status
+
+test: venv ## run every test that this machine can run
+	@$(PYTEST) tests/unit tests/contract tests/stack
+
+test-unit: venv ## run the tests that need nothing running
+	@$(PYTEST) tests/unit
+
+test-contract: venv ## run the tests on a real PostgreSQL and Valkey
+	@$(PYTEST) tests/contract
+
+test-stack: venv ## run the tests on the whole stack
+	@$(PYTEST) tests/stack
+
+lint: venv ## check style
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+docs: venv ## write the generated reference pages
+	@.venv/bin/python scripts/generate_reference.py
+
+measure: venv ## measure start, memory and health checks in fresh checkouts
+	@.venv/bin/python -m tests.benchmarks.measure

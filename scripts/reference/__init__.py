@@ -1,0 +1,1 @@
+"""Runs in: `make docs`; one module for each page below docs/reference."""

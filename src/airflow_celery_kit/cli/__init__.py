@@ -1,0 +1,1 @@
+"""Runs in: your shell; the `kit` command."""

@@ -1,0 +1,192 @@
+"""Runs in: the command line; the table of every knob and secret that `.env` may hold.
+
+`.env.example`, `kit init`, validation and `docs/reference/knobs.md` all read this table.
+"""
+
+import base64
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def token() -> str:
+    """Return 43 URL-safe characters from 32 random bytes."""
+    return secrets.token_urlsafe(32)
+
+
+def signing_key() -> str:
+    """Return 86 URL-safe characters from 64 random bytes, what HMAC with SHA-512 wants (RFC 7518, section 3.2)."""
+    return secrets.token_urlsafe(64)
+
+
+def fernet_key() -> str:
+    """Return a Fernet key: 32 random bytes, URL-safe base64 with padding (cryptography.fernet's format)."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One line of `.env`.
+
+    `make` generates the value of a secret; `pattern` is the regular expression a value must match in full.
+    """
+
+    name: str
+    help: str
+    default: str = ""
+    make: Callable[[], str] | None = None
+    pattern: str = r".*"
+
+    @property
+    def secret(self) -> bool:
+        """Whether `kit init` generates the value and nothing may print it."""
+        return self.make is not None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A titled block of `.env`."""
+
+    title: str
+    knobs: tuple[Knob, ...]
+
+
+NAME = r"[a-z0-9][a-z0-9_-]*"
+PORT = r"[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]"
+OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+ADDRESS = rf"({OCTET}\.){{3}}{OCTET}|[0-9a-fA-F:]*:[0-9a-fA-F:]*"
+COUNT = r"[1-9]\d{0,5}"
+FEW_OR_NONE = r"[1-9]?\d|[1-4]\d\d|500"
+SECONDS = r"[1-9]\d{0,5}s"
+SIZE = r"[1-9]\d*[kmg]"
+CPUS = r"\d+(\.\d+)?"
+BOOLEAN = r"true|false"
+FERNET = r"[A-Za-z0-9_-]{43}="
+# No quote, dollar or white space: such a value means the same in every reader of `.env`.
+UNQUOTED = r"[A-Za-z0-9_=.~+/-]{8,}"
+
+
+def _secret(name: str, help: str, make: Callable[[], str] = token) -> Knob:
+    return Knob(name, help, make=make, pattern=UNQUOTED)
+
+
+def _limits(prefix: str, service: str, cpus: str, memory: str, pids: str) -> tuple[Knob, ...]:
+    return (
+        Knob(f"{prefix}_CPUS", f"CPU limit of {service}, in cores; Compose only", cpus, pattern=CPUS),
+        Knob(f"{prefix}_MEMORY", f"memory limit of {service}; Compose only", memory, pattern=SIZE),
+        Knob(f"{prefix}_PIDS", f"limit of processes and threads of {service}; Compose only", pids, pattern=COUNT),
+    )
+
+
+GROUPS = (
+    Group(
+        "Where and how the stack runs",
+        (
+            Knob(
+                "COMPOSE_PROJECT_NAME",
+                "name of the stack; containers and volumes begin with it",
+                "lakehouse",
+                pattern=NAME,
+            ),
+            Knob(
+                "COMPOSE_PROFILES",
+                "optional services: `heavy` starts airflow-worker-heavy",
+                "heavy",
+                pattern=r"[a-z,]*",
+            ),
+            Knob("KIT_UID", "user id of every container, owner of the files in `secrets/`", "50000", pattern=COUNT),
+            Knob(
+                "IMAGE_SOURCE",
+                "`registry`: official images; `local`: built from Debian packages and Python wheels; decided once, when an engine answers",
+                "",
+                pattern=r"registry|local|",
+            ),
+            Knob(
+                "BASE_IMAGE",
+                "image that the Airflow image is built on; follows IMAGE_SOURCE",
+                "python:3.13.14-slim-trixie",
+            ),
+            Knob("BIND_ADDRESS", "address that the UI and Flower listen on", "127.0.0.1", pattern=ADDRESS),
+            Knob("AIRFLOW_PORT", "port of the UI and API", "8080", pattern=PORT),
+            Knob("FLOWER_PORT", "port of Flower", "5555", pattern=PORT),
+            Knob("POSTGRES_PORT", "loopback port of PostgreSQL; embedded runtime only", "15432", pattern=PORT),
+            Knob("VALKEY_PORT", "loopback port of Valkey; embedded runtime only", "16379", pattern=PORT),
+        ),
+    ),
+    Group(
+        "Who may log in",
+        (
+            Knob("AIRFLOW_ADMIN_USER", "first administrator of the UI", "admin", pattern=r"[A-Za-z0-9_.@-]+"),
+            _secret("AIRFLOW_ADMIN_PASSWORD", "password that the first administrator is created with"),
+            Knob("FLOWER_USER", "login of Flower", "admin", pattern=r"[A-Za-z0-9_.@-]+"),
+            _secret("FLOWER_PASSWORD", "password of Flower"),
+            Knob("FLOWER_READ_ONLY", "`false` lets Flower stop workers and revoke tasks", "true", pattern=BOOLEAN),
+        ),
+    ),
+    Group(
+        "Secrets between the services",
+        (
+            _secret(
+                "POSTGRES_PASSWORD",
+                "PostgreSQL superuser, for airflow-init and the health check; fixed once the database is made",
+            ),
+            _secret("AIRFLOW_DB_PASSWORD", "role `airflow`, owner of the metadata database"),
+            _secret("CELERY_DB_PASSWORD", "role `celery`, owner of the result database"),
+            _secret("VALKEY_PASSWORD", "broker user `airflow`"),
+            Knob("FERNET_KEY", "encrypts connections and variables", make=fernet_key, pattern=FERNET),
+            _secret("JWT_SECRET", "signs the tokens of tasks and of API clients; never given to a worker", signing_key),
+            _secret("API_SECRET_KEY", "signs the sessions of the UI"),
+            _secret("FLOWER_COOKIE_SECRET", "signs the sessions of Flower"),
+        ),
+    ),
+    Group(
+        "Size",
+        (
+            Knob("WORKERS", "number of airflow-worker instances", "1", pattern=FEW_OR_NONE),
+            Knob("WORKER_CONCURRENCY", "slots of each airflow-worker", "4", pattern=COUNT),
+            Knob("HEAVY_WORKER_CONCURRENCY", "slots of airflow-worker-heavy", "1", pattern=COUNT),
+            Knob(
+                "PARALLELISM",
+                "tasks that are queued or running at the same time in the whole stack",
+                "32",
+                pattern=COUNT,
+            ),
+            Knob(
+                "MAX_ACTIVE_TASKS_PER_DAG",
+                "tasks of one Dag run that are queued or running at the same time",
+                "16",
+                pattern=COUNT,
+            ),
+            Knob("MAX_ACTIVE_RUNS_PER_DAG", "runs of one Dag at the same time", "16", pattern=COUNT),
+            Knob("LOAD_EXAMPLES", "`true` shows Airflow's own example Dags", "false", pattern=BOOLEAN),
+            Knob("STOP_GRACE", "how long a stopping worker may finish its tasks", "600s", pattern=SECONDS),
+            Knob("LOG_MAX_SIZE", "size of a service's log before it is rotated", "10m", pattern=SIZE),
+            Knob("LOG_MAX_FILES", "rotated logs kept of each service", "3", pattern=COUNT),
+        ),
+    ),
+    Group(
+        "Limits",
+        (
+            *_limits("POSTGRES", "postgres", "2", "1g", "200"),
+            *_limits("VALKEY", "valkey", "1", "512m", "50"),
+            *_limits("CONTROL", "each of api-server, scheduler, Dag processor, triggerer and init", "2", "2g", "300"),
+            *_limits("WORKER", "each airflow-worker", "2", "4g", "500"),
+            *_limits("HEAVY_WORKER", "airflow-worker-heavy", "2", "4g", "500"),
+            *_limits("FLOWER", "airflow-flower", "1", "512m", "100"),
+        ),
+    ),
+)
+
+KNOBS = {knob.name: knob for group in GROUPS for knob in group.knobs}
+
+
+def render(values: dict[str, str]) -> str:
+    """Return the text of an `.env` file: every knob with its comment, valued from `values` or its default."""
+    lines = [
+        "# Knobs and secrets of one stack. `kit init` fills the secrets in; keep this file to yourself and back it up."
+    ]
+    for group in GROUPS:
+        lines += ["", f"## {group.title}"]
+        for knob in group.knobs:
+            lines += [f"# {knob.help}", f"{knob.name}={values.get(knob.name, knob.default)}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""Runs in: health checks; one dependency a file, none imports Airflow."""

@@ -1,0 +1,36 @@
+"""Runs in: the health check of a worker; the beat file is fresh and the broker answers the worker's own user.
+
+The worker touches the file from its event loop while it is connected (`worker/signals.py`), so a fresh file says that
+it consumes; nothing is broadcast and Airflow is not imported.
+"""
+
+import os
+import sys
+import time
+
+from airflow_celery_kit.probes import broker
+
+# Celery beats every 2 s; fifteen missed beats are no hiccup, and detection stays well under a minute.
+STALE_SECONDS = 30.0
+
+
+def beat_age(path: str) -> float:
+    """Return the seconds since the worker's last beat. Raises OSError when there was none yet."""
+    return time.time() - os.stat(path).st_mtime
+
+
+def main() -> int:
+    """Return 0 when the worker beats and its broker answers, 1 with the reason otherwise."""
+    try:
+        age = beat_age(os.environ["KIT_BEAT_FILE"])
+    except FileNotFoundError:
+        print("worker: no beat yet")  # noqa: T201
+        return 1
+    if age > STALE_SECONDS:
+        print(f"worker: last beat {age:.0f} s ago")  # noqa: T201
+        return 1
+    return broker.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Runs in: the command line; the runtimes behind the same few verbs."""

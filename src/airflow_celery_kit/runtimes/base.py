@@ -1,0 +1,63 @@
+"""Runs in: the command line; what both runtimes have in common: the verbs and what they report."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One running part of the stack. `healthy` is None where nothing checks it, as for a step that has ended."""
+
+    service: str
+    instance: str
+    state: str
+    healthy: bool | None
+    pid: int | None
+    container: str | None
+    hostname: str | None
+    detail: str = ""
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs and, where there is a check, passes it."""
+        return self.state == "running" and self.healthy is not False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as `kit status --json` shows it."""
+        return asdict(self)
+
+
+class Runtime(Protocol):
+    """A way to run the stack. Every verb raises a KitError when it cannot do what it says."""
+
+    name: str
+
+    def start(self, say: Say) -> None:
+        """Start all parts in order and return once they are launched; `say` is told each step."""
+
+    def down(self, say: Say, delete_data: bool) -> None:
+        """Stop all parts, workers first; with `delete_data` also remove databases, queue and logs."""
+
+    def scale(self, workers: int, say: Say) -> None:
+        """Have `workers` instances of airflow-worker; none of the others restarts."""
+
+    def stop(self, instance: str, say: Say) -> None:
+        """Stop one instance as its supervisor would, letting a worker finish its tasks; it stays stopped."""
+
+    def kill(self, instance: str) -> None:
+        """Kill one instance's whole process tree at once, as a crash would; its supervisor starts it again."""
+
+    def instances(self) -> list[Instance]:
+        """Return every part that is there, running or not; an empty list when the stack is down."""
+
+    def expected(self) -> list[str]:
+        """Return the names of the instances that should run."""
+
+    def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
+        """Yield log lines of the named instances, or of all, oldest first."""
+
+    def airflow(self, arguments: list[str]) -> int:
+        """Run Airflow's own command line in the scheduler's place; return its exit code."""

@@ -1,0 +1,197 @@
+"""Runs in: the command line; the stack as containers, through docker-compose.yml."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_celery_kit import env_file
+from airflow_celery_kit.errors import KitError, MachineError, NotReadyError, NotRunningError
+from airflow_celery_kit.runtimes import docker_engine, images, ports, services
+from airflow_celery_kit.runtimes.base import Instance, Say
+from airflow_celery_kit.settings import Settings
+
+LABEL = "com.docker.compose"
+# Compose writes it before log lines, terminal or not.
+ERASE_LINE = "\x1b[2K"
+PUBLISHED = {"AIRFLOW_PORT": "airflow-apiserver", "FLOWER_PORT": "airflow-flower"}
+
+
+@dataclass
+class Compose:
+    """Implements `base.Runtime`."""
+
+    settings: Settings
+    name: str = "compose"
+
+    def expected(self) -> list[str]:
+        """See `base.Runtime`. Services that a user added to the file count."""
+        described = json.loads(docker_engine.run("compose", "config", "--format", "json", cwd=str(self.settings.root)))[
+            "services"
+        ]
+        counts = {
+            name: service.get("deploy", {}).get("replicas", 1)
+            for name, service in described.items()
+            if name != "airflow-init"
+        }
+        return [f"{name}-{number}" for name, count in counts.items() for number in range(1, count + 1)]
+
+    def start(self, say: Say) -> None:
+        """See `base.Runtime`. Builds the images first, so that a changed checkout is what runs."""
+        docker_engine.require()
+        self.settings = images.decide(self.settings, say)
+        self._refuse_foreign_project()
+        self._refuse_taken_ports()
+        self._stream(say, "building images", "build")
+        self._stream(say, "starting", "up", "--detach", "--no-build")
+
+    def down(self, say: Say, delete_data: bool) -> None:
+        """See `base.Runtime`."""
+        self._stream(say, "stopping", "--profile", "*", "down", *(["--volumes"] if delete_data else []))
+
+    def scale(self, workers: int, say: Say) -> None:
+        """See `base.Runtime`."""
+        self._require_up()
+        self.settings = env_file.record(self.settings, {"WORKERS": str(workers)})
+        self._stream(
+            say,
+            "scaling",
+            "up",
+            "--detach",
+            "--no-build",
+            "--no-recreate",
+            "--no-deps",
+            "--scale",
+            f"airflow-worker={workers}",
+            "airflow-worker",
+        )
+
+    def stop(self, instance: str, say: Say) -> None:
+        """See `base.Runtime`."""
+        container = self._container(instance)
+        say(f"stopping {instance}")
+        docker_engine.run("stop", container)
+
+    def kill(self, instance: str) -> None:
+        """See `base.Runtime`. Docker takes a kill by hand for a wish to stop, so the container is started again here."""
+        container = self._container(instance)
+        docker_engine.run("kill", container)
+        docker_engine.run("start", container)
+
+    def instances(self) -> list[Instance]:
+        """See `base.Runtime`."""
+        found = [
+            _report(self.settings.project, description)
+            for description in docker_engine.containers(self.settings.project)
+        ]
+        ended_well = [one for one in found if not (one.service == "airflow-init" and one.state == "exited 0")]
+        return sorted(ended_well, key=lambda one: one.instance)
+
+    def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
+        """See `base.Runtime`."""
+        self._require_up()
+        wanted = services.matching(names, self._all_names())
+        chosen = sorted({services.service_of(instance) for instance in wanted})
+        command = self._compose("logs", "--no-color", "--tail", str(lines), *(["--follow"] if follow else []), *chosen)
+        with subprocess.Popen(
+            command, cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:  # fmt: skip
+            for line in process.stdout or ():
+                plain = line.replace(ERASE_LINE, "").rstrip("\n")
+                if plain.partition("|")[0].strip() in wanted:
+                    yield plain
+
+    def airflow(self, arguments: list[str]) -> int:
+        """See `base.Runtime`."""
+        self._require_up()
+        command = self._compose("exec", "--no-TTY", "airflow-scheduler", "airflow", *arguments)
+        return subprocess.run(command, cwd=self.settings.root, env=docker_engine.environment(), check=False).returncode
+
+    def _compose(self, *arguments: str) -> list[str]:
+        # Run in the checkout without naming files, so that a docker-compose.override.yml counts as it does for Docker.
+        return ["docker", "compose", "--ansi", "never", *arguments]
+
+    def _stream(self, say: Say, title: str, *arguments: str) -> None:
+        """Run a Compose command, telling each line it prints. Raises NotReadyError with what went wrong."""
+        say(title)
+        last = ""
+        with subprocess.Popen(
+            self._compose("--progress", "plain", *arguments),
+            cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            for line in filter(str.strip, process.stdout or ()):
+                last = line.strip()
+                say(f"{title}: {last}")
+        if process.returncode:
+            raise NotReadyError(f"{title} failed: {self._reason(last)}")
+
+    def _reason(self, last: str) -> str:
+        if "airflow-init" not in last:
+            return last
+        said = docker_engine.last_line("\n".join(self.logs(["airflow-init"], follow=False, lines=20)))
+        return f"{last} ({said})"
+
+    def _all_names(self) -> list[str]:
+        """Return every instance, airflow-init that has ended too."""
+        return [_report(self.settings.project, one).instance for one in docker_engine.containers(self.settings.project)]
+
+    def _names(self) -> list[str]:
+        return [instance.instance for instance in self.instances()]
+
+    def _require_up(self) -> None:
+        docker_engine.require()
+        if not self._names():
+            raise NotRunningError("the stack is not up: run 'kit up'")
+
+    def _container(self, instance: str) -> str:
+        self._require_up()
+        resolved = services.resolve(instance, self._names())
+        return f"{self.settings.project}-{resolved}"
+
+    def _refuse_foreign_project(self) -> None:
+        for description in docker_engine.containers(self.settings.project):
+            folder = description["Config"]["Labels"].get(f"{LABEL}.project.working_dir")
+            if folder != str(self.settings.root):
+                raise MachineError(
+                    f"a stack called {self.settings.project} runs from {folder}: put another COMPOSE_PROJECT_NAME into .env"
+                )
+
+    def _refuse_taken_ports(self) -> None:
+        running = {instance.service for instance in self.instances() if instance.state == "running"}
+        for knob, service in PUBLISHED.items():
+            port = self.settings.number(knob)
+            if service not in running and not ports.is_free(port, self.settings["BIND_ADDRESS"]):
+                raise MachineError(f"port {port} is taken: stop what listens there or put another {knob} into .env")
+
+
+def _report(project: str, description: dict[str, Any]) -> Instance:
+    state, labels = description["State"], description["Config"]["Labels"]
+    name = description["Name"].lstrip("/")
+    status = f"exited {state['ExitCode']}" if state["Status"] == "exited" else state["Status"]
+    health = state.get("Health")
+    return Instance(
+        service=labels[f"{LABEL}.service"],
+        instance=name.removeprefix(f"{project}-"),
+        state=status,
+        healthy=None if not health else health["Status"] == "healthy",
+        pid=state["Pid"] or None,
+        container=description["Id"][:12],
+        hostname=name,
+        detail=_last_check(health) if health and health["Status"] != "healthy" else "",
+    )
+
+
+def _last_check(health: dict[str, Any]) -> str:
+    log = health.get("Log") or []
+    return docker_engine.last_line(log[-1]["Output"]) if log else "no health check yet"
+
+
+def has_data(project: str) -> bool:
+    """Return whether volumes of the project are there. Raises KitError when the engine does not answer."""
+    try:
+        return bool(
+            docker_engine.run("volume", "ls", "--quiet", "--filter", f"label={LABEL}.project={project}").strip()
+        )
+    except KitError:
+        return False

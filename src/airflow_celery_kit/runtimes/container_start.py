@@ -1,0 +1,54 @@
+"""Runs in: every Airflow container, before the process it then becomes; refuses to start without its secrets.
+
+The command follows as arguments; `{instance}` in them stands for the name of this instance.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from airflow_celery_kit.instance import NAME_FILE
+
+SECRETS = Path("/run/secrets")
+# sysexits.h: something in the configuration is wrong; starting again cannot help.
+EX_CONFIG = 78
+
+
+def unusable(files: Iterable[Path]) -> list[str]:
+    """Return the names of the secret files that are empty or not readable."""
+    return sorted(path.name for path in files if not os.access(path, os.R_OK) or path.stat().st_size == 0)
+
+
+def container_name() -> str:
+    """Return what Docker's DNS calls this container (`lakehouse-airflow-worker-2`), or else the host name, its id.
+
+    The engine writes the id into /etc/hosts, so the question goes to the name server itself.
+    """
+    import dns.exception
+    import dns.resolver
+
+    hostname = socket.gethostname()
+    try:
+        found = dns.resolver.resolve_address(socket.gethostbyname(hostname), lifetime=3)[0].to_text()
+    except (OSError, dns.exception.DNSException):
+        return hostname
+    container, _, network = found.partition(".")
+    return container if network.rstrip(".") else hostname
+
+
+def main(arguments: list[str]) -> int:
+    """Become the command in `arguments`; return EX_CONFIG with one line when a secret is unusable."""
+    if bad := unusable(SECRETS.iterdir() if SECRETS.is_dir() else ()):
+        print(f"secrets {', '.join(bad)} are empty or not readable: run 'kit init', then start again", file=sys.stderr)  # noqa: T201
+        return EX_CONFIG
+    name = container_name()
+    NAME_FILE.write_text(name)
+    os.environ["KIT_INSTANCE"] = name
+    command = [word.replace("{instance}", name) for word in arguments]
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,26 @@
+"""Runs in: the embedded runtime, as each Airflow process before it becomes Airflow.
+
+The supervisor knows instances by name alone; environment and command are made here at every start, so that a changed
+setting takes effect with a restart and no secret stands in the supervisor's files.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from airflow_celery_kit.runtimes import services
+from airflow_celery_kit.runtimes.environment import inherited
+from airflow_celery_kit.settings import Settings
+
+
+def main(arguments: list[str]) -> None:
+    """Become the instance named by the only argument, of the checkout in `KIT_ROOT`."""
+    (instance,) = arguments
+    settings = Settings.load(Path(os.environ["KIT_ROOT"]))
+    environment = services.environment_of(settings, instance, inherited(os.environ))
+    command = services.command_of(settings, instance)
+    os.execvpe(command[0], command, environment)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,51 @@
+"""Runs in: the embedded runtime; finds and ends what a supervisor that died left running.
+
+The supervisor leads a session of its own and everything it starts stays in it, whatever else a process changes.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+# Workers finish nothing here: nobody supervises them any more, and their broker is ending too.
+TERM_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """The session of the last supervisor, as recorded in `file`."""
+
+    file: Path
+
+    def record(self, pid: int) -> None:
+        """Remember the supervisor's process id, which is its session's id."""
+        self.file.write_text(str(pid))
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes of the recorded session; none when there was no supervisor."""
+        if not self.file.is_file():
+            return []
+        session, since = int(self.file.read_text()), self.file.stat().st_mtime - 60
+        return [one for one in psutil.process_iter() if _session_of(one) == session and one.create_time() > since]
+
+    def end(self) -> None:
+        """End the session's processes: ask first, kill what is left after TERM_SECONDS."""
+        found = self.processes()
+        for one in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+        _, left = psutil.wait_procs(found, timeout=TERM_SECONDS)
+        for one in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(left, timeout=5)
+
+
+def _session_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
+    except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+        return None

@@ -1,0 +1,132 @@
+"""Runs in: airflow-init; makes roles, databases, schema and the first administrator, then ends. Safe to run again.
+
+Passwords come from files below `KIT_SECRETS` and never stand in arguments, which `ps` shows.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import encrypt_password
+
+# Database and owning role have one name; a worker is given the second one only.
+DATABASES = ("airflow", "celery")
+
+
+# What a prepared database was prepared for stands in its comment, with the data itself.
+VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
+STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
+
+
+def uri(role: str, database: str) -> str:
+    """Return a libpq URI of the server that Airflow's metadata address names."""
+    server = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].rpartition("@")[2].rpartition("/")[0]
+    return f"postgresql://{role}@{server}/{database}"
+
+
+def secret(name: str) -> str:
+    """Return the secret in file `name`. Raises OSError when this service was not given it."""
+    return (Path(os.environ["KIT_SECRETS"]) / name).read_text().strip()
+
+
+def make_role(cursor: "psycopg2.extensions.cursor", name: str, password: str) -> None:
+    """Create the login role `name`, or give it the present password; the server and its log see the verifier alone."""
+    verifier = encrypt_password(password, name, scope=cursor.connection, algorithm="scram-sha-256")
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
+    verb = "ALTER" if cursor.fetchone() else "CREATE"
+    statement = f"{verb} ROLE {{}} LOGIN PASSWORD %s"
+    cursor.execute(sql.SQL(statement).format(sql.Identifier(name)), (verifier,))
+
+
+def make_database(cursor: "psycopg2.extensions.cursor", name: str) -> None:
+    """Create database `name` for the role of that name; nobody else may connect to it."""
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+    identifier = sql.Identifier(name)
+    if not cursor.fetchone():
+        cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(identifier, identifier))
+    cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(identifier))
+
+
+def make_roles_and_databases(superuser_uri: str) -> None:
+    """Make every role and database of `DATABASES`. `superuser_uri` is a libpq URI without password."""
+    connection = psycopg2.connect(superuser_uri)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            for name in DATABASES:
+                make_role(cursor, name, secret(f"{name}_db_password"))
+                make_database(cursor, name)
+    finally:
+        connection.close()
+
+
+def stamp_of(administrator: str) -> str:
+    """Return what a database prepared by this installation has as its comment."""
+    versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONED)
+    return f"prepared for {versions}, administrator {administrator}, schema "
+
+
+def is_prepared(administrator: str) -> bool:
+    """Return whether nothing is left to do: same versions as last time, and the schema and user that were made then."""
+    with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection, connection.cursor() as cursor:
+        cursor.execute(STAMP_QUERY)
+        stamp = cursor.fetchone()[0] or ""
+        try:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            schema = cursor.fetchone()[0]
+            cursor.execute("SELECT 1 FROM ab_user LIMIT 1")
+            has_users = cursor.fetchone() is not None
+        except (psycopg2.errors.UndefinedTable, TypeError):
+            return False
+    return has_users and stamp == stamp_of(administrator) + schema
+
+
+def write_stamp(administrator: str) -> None:
+    """Note in the database's comment what it was prepared for."""
+    with (
+        contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT version_num FROM alembic_version")
+        cursor.execute("COMMENT ON DATABASE airflow IS %s", (stamp_of(administrator) + cursor.fetchone()[0],))
+
+
+def migrate() -> None:
+    """Bring the metadata database to the schema of the installed Airflow and its login manager."""
+    from airflow.cli.cli_parser import get_parser
+
+    arguments = get_parser().parse_args(["db", "migrate"])
+    arguments.func(arguments)
+
+
+def make_administrator(name: str) -> None:
+    """Create administrator `name` where there is no such user; a password changed later in the UI stays."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        security = builder.sm
+        if security.find_user(name):
+            return
+        role = security.find_role("Admin")
+        if not security.add_user(name, name, "administrator", f"{name}@localhost", role, secret("admin_password")):
+            raise SystemExit(f"could not create the administrator {name}")
+
+
+def main() -> None:
+    """Prepare everything that the other services need; importing Airflow is left out when all of it is there."""
+    administrator = os.environ["AIRFLOW_ADMIN_USER"]
+    make_roles_and_databases(uri("postgres", "postgres"))
+    if not is_prepared(administrator):
+        migrate()
+        make_administrator(administrator)
+        write_stamp(administrator)
+    print("databases, schema and administrator are ready")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

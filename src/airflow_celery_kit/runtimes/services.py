@@ -1,0 +1,174 @@
+"""Runs in: the embedded runtime; the table of its services, the counterpart of docker-compose.yml.
+
+An instance is a service and a number: `airflow-worker-2`. Services without `scalable` have the number 1 only.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_celery_kit.errors import BadInputError
+from airflow_celery_kit.runtimes import environment as env
+from airflow_celery_kit.settings import Settings
+
+Group = Callable[[Settings], dict[str, str]]
+
+PROBES = "airflow_celery_kit.probes"
+
+
+@dataclass(frozen=True)
+class Service:
+    """An Airflow service: its command, the parts of its environment, its health check, its seconds to stop.
+
+    `{instance}` in the command stands for the instance's name and `{KNOB}` for a knob of `.env`; `probe` likewise.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    groups: tuple[Group, ...]
+    probe: tuple[str, ...]
+    stop_seconds: int | str = 30
+    scalable: bool = False
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it consumes tasks."""
+        return self.command[:3] == ("airflow", "celery", "worker")
+
+
+def _worker(name: str, queue: str, slots: str, scalable: bool) -> Service:
+    return Service(
+        name,
+        (
+            "airflow",
+            "celery",
+            "worker",
+            "--skip-serve-logs",
+            "--queues",
+            queue,
+            "--concurrency",
+            slots,
+            "--celery-hostname",
+            "{instance}",
+        ),
+        (env.broker, env.results),
+        (f"{PROBES}.worker",),
+        stop_seconds="STOP_GRACE",
+        scalable=scalable,
+    )
+
+
+SERVERS = ("postgres", "valkey")
+
+INIT = Service("airflow-init", ("python", "-m", "airflow_celery_kit.runtimes.prepare"), (env.metadata, env.init), ())
+
+AIRFLOW = (
+    Service(
+        "airflow-apiserver",
+        ("airflow", "api-server", "--host", "{BIND_ADDRESS}", "--port", "{AIRFLOW_PORT}"),
+        (env.metadata, env.signing, env.sessions),
+        (f"{PROBES}.http", "apiserver", "http://{HOST}:{AIRFLOW_PORT}"),
+    ),
+    Service(
+        "airflow-scheduler",
+        ("airflow", "scheduler", "--skip-serve-logs"),
+        (env.metadata, env.broker, env.results, env.scheduler, env.signing),
+        (f"{PROBES}.job", "SchedulerJob"),
+        stop_seconds=60,
+    ),
+    Service("airflow-dag-processor", ("airflow", "dag-processor"), (env.metadata,), (f"{PROBES}.job", "DagProcessorJob")),
+    Service(
+        "airflow-triggerer",
+        ("airflow", "triggerer", "--skip-serve-logs"),
+        (env.metadata,),
+        (f"{PROBES}.job", "TriggererJob"),
+        stop_seconds=60,
+    ),
+    _worker("airflow-worker", "default", "{WORKER_CONCURRENCY}", scalable=True),
+    _worker("airflow-worker-heavy", "heavy", "{HEAVY_WORKER_CONCURRENCY}", scalable=False),
+    Service(
+        "airflow-flower",
+        (
+            "python", "-m", "airflow_celery_kit.worker.monitor",
+            "--conf={ROOT}/config/flowerconfig.py", "--address={BIND_ADDRESS}", "--port={FLOWER_PORT}",
+        ),
+        (env.broker, env.flower),
+        (f"{PROBES}.http", "flower", "http://{HOST}:{FLOWER_PORT}"),
+        stop_seconds=15,
+    ),
+)  # fmt: skip
+
+BY_NAME = {service.name: service for service in (INIT, *AIRFLOW)}
+
+
+def instances(settings: Settings) -> list[str]:
+    """Return the instances that should run, servers first, in the order they are started."""
+    heavy = "heavy" in settings["COMPOSE_PROFILES"].split(",")
+    chosen = [service for service in AIRFLOW if heavy or service.name != "airflow-worker-heavy"]
+    numbered = [(service.name, settings.number("WORKERS") if service.scalable else 1) for service in chosen]
+    return [f"{name}-1" for name in SERVERS] + [f"{name}-{n}" for name, count in numbered for n in range(1, count + 1)]
+
+
+def service_of(instance: str) -> str:
+    """Return the service that an instance belongs to: `airflow-worker-2` to `airflow-worker`."""
+    return re.sub(r"-\d+$", "", instance)
+
+
+def resolve(name: str, running: list[str]) -> str:
+    """Return the instance that a person means by `name`: an instance, or a service that has one instance only.
+
+    Raises BadInputError, naming what there is, for anything else.
+    """
+    if name in running:
+        return name
+    candidates = [instance for instance in running if service_of(instance) == name]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise BadInputError(f"{name} has {len(candidates)} instances: name one of {', '.join(candidates)}")
+    raise BadInputError(f"there is no {name!r}: name one of {', '.join(running) or 'nothing, the stack is down'}")
+
+
+def matching(names: list[str], there: list[str]) -> list[str]:
+    """Return the instances that `names` mean, services or instances; all when there are no names.
+
+    Raises BadInputError, naming what there is, for a name that means none.
+    """
+    for name in names:
+        if name not in there and name not in map(service_of, there):
+            resolve(name, there)
+    return [instance for instance in there if not names or instance in names or service_of(instance) in names]
+
+
+def environment_of(settings: Settings, instance: str, inherited: dict[str, str]) -> dict[str, str]:
+    """Return the whole environment of one instance, on top of what it inherits."""
+    service = BY_NAME[service_of(instance)]
+    merged = {**inherited, **env.airflow_settings(settings), **env.addresses(settings)}
+    for group in service.groups:
+        merged |= group(settings)
+    merged |= {"KIT_INSTANCE": instance, "KIT_BEAT_FILE": str(settings.var / "run" / f"{instance}.beat")}
+    merged["PATH"] = f"{Path(sys.executable).parent}:{merged.get('PATH', '/usr/bin:/bin')}"
+    return merged
+
+
+def command_of(settings: Settings, instance: str) -> list[str]:
+    """Return the command line of one instance."""
+    return _fill(BY_NAME[service_of(instance)].command, settings, instance)
+
+
+def probe_of(settings: Settings, instance: str) -> list[str]:
+    """Return the command line of an instance's health check."""
+    return [sys.executable, "-m", *_fill(BY_NAME[service_of(instance)].probe, settings, instance)]
+
+
+def stop_seconds(settings: Settings, instance: str) -> int:
+    """Return how long an instance may take to stop."""
+    seconds = BY_NAME[service_of(instance)].stop_seconds if service_of(instance) in BY_NAME else 60
+    return settings.number(seconds) if isinstance(seconds, str) else seconds
+
+
+def _fill(words: tuple[str, ...], settings: Settings, instance: str) -> list[str]:
+    known = {**settings.values, "instance": instance, "ROOT": str(settings.root), "HOST": settings.host}
+    return [word.format_map(known) for word in words]

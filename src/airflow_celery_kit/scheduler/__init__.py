@@ -1,0 +1,1 @@
+"""Runs in: the scheduler and its publishing processes; kept empty."""

@@ -1,0 +1,1 @@
+"""Runs in: Celery workers and whoever publishes to them; kept empty."""

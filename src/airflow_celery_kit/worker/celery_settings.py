@@ -1,0 +1,32 @@
+"""Runs in: scheduler and workers, at import; the module that `celery_config_options` names.
+
+Airflow takes the dictionary as it stands, so this is the one module that must work when it is imported. It starts
+from the provider's defaults (without them the worker loses broker, queue name and late acknowledgement) and reads one
+secret file.
+"""
+
+from typing import Any
+
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+from airflow_celery_kit.scheduler.router import route
+from airflow_celery_kit.worker import broker
+
+
+def build() -> dict[str, Any]:
+    """Return the whole Celery configuration: the provider's defaults, then what the kit adds."""
+    return {
+        **DEFAULT_CELERY_CONFIG,
+        **broker.credentials(),
+        "broker_transport_options": {**DEFAULT_CELERY_CONFIG["broker_transport_options"], **broker.TRANSPORT_OPTIONS},
+        # Loaded by workers only; connects the handlers that write the beat file.
+        "imports": ["airflow_celery_kit.worker.signals"],
+        # Sets what Flower and the logs show instead of the arguments, which hold a token.
+        "task_routes": (route,),
+        # Flower sees workers and tasks through these events.
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+    }
+
+
+CELERY_CONFIG = build()

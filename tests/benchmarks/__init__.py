@@ -1,0 +1,1 @@
+"""Runs in: your shell; measurements that the documentation quotes."""

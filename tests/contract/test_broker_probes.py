@@ -1,0 +1,109 @@
+"""The health checks of broker and worker against a real broker: true, false for the right reason, and never late."""
+
+import os
+import socket
+import time
+
+import pytest
+
+
+@pytest.fixture
+def frozen(stack):
+    """The broker stands still, with its sockets open."""
+    stack.freeze("valkey")
+    yield stack
+    stack.thaw("valkey")
+    assert stack.valkey.ping()
+
+
+@pytest.fixture
+def wrong_password(tmp_path) -> str:
+    """A file with another password."""
+    (tmp_path / "password").write_text("not-the-password")
+    return str(tmp_path / "password")
+
+
+@pytest.fixture
+def beat(tmp_path):
+    """Makes a beat file of an age."""
+
+    def make(age: float) -> str:
+        path = tmp_path / "worker.beat"
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+        return str(path)
+
+    return make
+
+
+def test_a_healthy_broker(probe):
+    ended = probe("broker")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_wrong_password_is_said_and_not_shown(probe, stack, wrong_password):
+    ended = probe("broker", KIT_BROKER_PASSWORD_FILE=wrong_password)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.startswith("broker: broker says -WRONGPASS")
+    assert "not-the-password" not in ended.stdout
+
+
+def test_a_broker_that_is_away(probe):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    ended = probe("broker", AIRFLOW__CELERY__BROKER_URL=f"redis://127.0.0.1:{port}/0")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "Connection refused" in ended.stdout
+
+
+def test_a_frozen_broker_is_noticed_within_the_timeout(probe, frozen):
+    begun = time.monotonic()
+    ended = probe("broker")
+    assert time.monotonic() - begun < 7
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (1, "broker: timed out", "")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n-LOADING wait\r\n", b"\xff\xfe\r\n"]
+)
+def test_somebody_else_behind_the_port_is_not_taken_for_the_broker(probe, answer):
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            connection.recv(4096)
+            connection.sendall(answer)
+            connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        ended = probe("broker", AIRFLOW__CELERY__BROKER_URL=f"redis://127.0.0.1:{server.getsockname()[1]}/0")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.startswith("broker: ")
+
+
+def test_a_worker_that_beats(probe, beat):
+    ended = probe("worker", KIT_BEAT_FILE=beat(1))
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
+def test_a_worker_without_a_beat(probe, tmp_path):
+    ended = probe("worker", KIT_BEAT_FILE=str(tmp_path / "none"))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "worker: no beat yet\n", "")
+
+
+def test_a_worker_whose_beat_is_stale_though_the_broker_answers(probe, beat):
+    ended = probe("worker", KIT_BEAT_FILE=beat(100))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "worker: last beat 100 s ago\n", "")
+
+
+def test_a_beating_worker_whose_password_is_refused(probe, beat, wrong_password):
+    ended = probe("worker", KIT_BEAT_FILE=beat(1), KIT_BROKER_PASSWORD_FILE=wrong_password)
+    assert ended.returncode == 1
+    assert "WRONGPASS" in ended.stdout
+
+
+def test_a_beating_worker_whose_broker_is_frozen(probe, beat, frozen):
+    ended = probe("worker", KIT_BEAT_FILE=beat(1))
+    assert (ended.returncode, ended.stdout.strip()) == (1, "broker: timed out")

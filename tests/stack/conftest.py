@@ -1,0 +1,73 @@
+"""Runs in: stack tests; one stack a runtime for the whole session, started as the README says.
+
+A runtime that is not there is left out with the reason on a laptop and fails in CI (`CI=true`). `KIT_KEEP_STACK=folder`
+keeps each stack there, running, and takes it again the next time.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_celery_kit import env_file
+from airflow_celery_kit.runtimes import docker_engine
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.workspace import copy_checkout
+
+HERE = Path(__file__).parent
+RUNTIMES = ("embedded", "compose")
+
+
+def missing(runtime: str) -> str:
+    """Return why a runtime cannot be tested here, nothing when it can."""
+    return docker_engine.why_not() if runtime == "compose" else ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that leave a stack down behind the others."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which runtimes the stack tests left out, and why."""
+    for runtime in RUNTIMES:
+        if reason := missing(runtime):
+            terminalreporter.write_line(f"stack tests left out the {runtime} runtime: {reason}")
+
+
+@pytest.fixture(scope="session", params=RUNTIMES)
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A ready stack with Airflow's example Dags and the Dags of these tests."""
+    runtime = request.param
+    if reason := missing(runtime):
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must test the {runtime} runtime: {reason}")
+        pytest.skip(f"{runtime} left out: {reason}")
+    kept = os.environ.get("KIT_KEEP_STACK")
+    root = copy_checkout((Path(kept) if kept else tmp_path_factory.mktemp("stack")) / runtime)
+    started = Stack(root, runtime)
+    try:
+        start(started)
+        yield started
+    finally:
+        show_wreck(request, started)
+        if not kept:
+            started.remove()
+
+
+def start(fresh: Stack) -> None:
+    """Start a stack as the README says, with the example Dags and those of these tests."""
+    fresh.make("init")
+    env_file.record(fresh.settings, {"LOAD_EXAMPLES": "true"})
+    fresh.make("up")
+    for path in (HERE / "dags").glob("*.py"):
+        shutil.copy(path, fresh.root / "dags")
+
+
+def show_wreck(request: pytest.FixtureRequest, wreck: Stack) -> None:
+    """Print status and last log lines when a test failed, before everything is removed."""
+    if request.session.testsfailed and (wreck.root / ".env").exists():
+        print(wreck.kit("status", check=False).stdout)
+        print(wreck.kit("logs", "--lines", "15", check=False).stdout[-12000:])

@@ -1,0 +1,186 @@
+"""Runs in: stack tests; one running stack, driven through `kit`, its APIs and the machine, the same on both runtimes."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.settings import Settings
+from tests.stack.harness.wait import wait_for
+from tests.stack.harness.workspace import clean_environment
+
+UP_SECONDS = 400
+
+
+@dataclass
+class Stack:
+    """A stack in a checkout of its own."""
+
+    root: Path
+    runtime: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its user's shell."""
+        return clean_environment() | {"RUNTIME": self.runtime}
+
+    @property
+    def settings(self) -> Settings:
+        """What its `.env` says now."""
+        return Settings.load(self.root)
+
+    @property
+    def api(self) -> Airflow:
+        """Airflow's REST API, logged in."""
+        return Airflow(self.settings)
+
+    def make(self, *arguments: str, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run make in the checkout; it must succeed."""
+        return self.call(["make", *arguments], timeout=timeout, check=True)
+
+    def kit(self, *arguments: str, check: bool = True, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run kit in the checkout."""
+        return self.call([".venv/bin/kit", *arguments], timeout=timeout, check=check)
+
+    def kit_json(self, *arguments: str) -> Any:
+        """Run kit and return the JSON it prints, whatever its exit code."""
+        return json.loads(self.kit(*arguments, "--json", check=False).stdout)
+
+    def call(
+        self, command: list[str], timeout: float = UP_SECONDS, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout, showing its output when it fails."""
+        ended = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check:
+            assert ended.returncode == 0, (
+                f"{command} ended with {ended.returncode}\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
+            )
+        return ended
+
+    def status(self) -> dict[str, Any]:
+        """Return `kit status --json`."""
+        return dict(self.kit_json("status"))
+
+    def instance(self, name: str) -> dict[str, Any]:
+        """Return one part of the status, an empty dictionary when it is not there."""
+        return next((one for one in self.status()["services"] if one["instance"] == name), {})
+
+    def worker_names(self, prefix: str = "airflow-worker-") -> set[str]:
+        """Return the hostnames of running worker instances of the default pool."""
+        found = [
+            one for one in self.status()["services"] if one["service"] == "airflow-worker" and one["state"] == "running"
+        ]
+        return {one["hostname"] for one in found}
+
+    def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
+        """Wait until the stack says that it is ready."""
+        return wait_for(
+            "a ready stack",
+            lambda: (seen := self.status())["ready"] and seen,
+            seconds,
+            lambda: self.status()["reasons"],
+        )
+
+    def run_dag(self, dag_id: str, conf: dict[str, Any] | None = None, timeout: float = 240) -> dict[str, Any]:
+        """Run a Dag to its end and return `kit run --wait --json`."""
+        self.wait_dag(dag_id)
+        arguments = ["run", dag_id, "--wait", "--json", *(["--conf", json.dumps(conf)] if conf else [])]
+        ended = self.kit(*arguments, check=False, timeout=timeout)
+        assert ended.stdout, ended.stderr
+        return dict(json.loads(ended.stdout))
+
+    def start_dag(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a run and return its id."""
+        self.wait_dag(dag_id)
+        return str(self.kit_json("run", dag_id, *(["--conf", json.dumps(conf)] if conf else []))["run_id"])
+
+    def wait_dag(self, dag_id: str, seconds: float = 60) -> None:
+        """Wait until the Dag processor has seen a Dag."""
+        api = self.api
+
+        def seen() -> bool:
+            try:
+                return bool(api.get(f"/dags/{dag_id}"))
+            except httpx.HTTPStatusError:
+                return False
+
+        wait_for(f"Dag {dag_id}", seen, seconds, lambda: api.get("/importErrors"))
+
+    def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """Return a task instance from the REST API."""
+        return self.api.get(
+            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}" + (f"/{map_index}" if map_index >= 0 else "")
+        )
+
+    def wait_task(
+        self, dag_id: str, run_id: str, task_id: str, states: Iterable[str], seconds: float = 90
+    ) -> dict[str, Any]:
+        """Wait until a task is in one of `states`."""
+        wanted = set(states)
+        return wait_for(
+            f"{dag_id}.{task_id} to be {wanted}",
+            lambda: (seen := self.task(dag_id, run_id, task_id))["state"] in wanted and seen,
+            seconds,
+            lambda: self.task(dag_id, run_id, task_id),
+        )
+
+    def wait_run(self, dag_id: str, run_id: str, seconds: float = 180) -> str:
+        """Wait until a run has ended; return its state."""
+        look = lambda: self.api.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]  # noqa: E731
+        return wait_for(f"{run_id} to end", lambda: (state := look()) in ("success", "failed") and state, seconds, look)
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
+        """Return what the UI shows as a task's log."""
+        found = self.api.get(
+            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}", full_content=True
+        )
+        return json.dumps(found["content"])
+
+    def flower(self, login: bool = True) -> httpx.Client:
+        """Return a client of Flower."""
+        auth = (self.settings["FLOWER_USER"], self.settings["FLOWER_PASSWORD"]) if login else None
+        return httpx.Client(base_url=self.settings.url("FLOWER_PORT"), auth=auth, timeout=20, trust_env=False)
+
+    def inside(self, instance: str, code: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code with the environment of a service's own process."""
+        if self.runtime == "compose":
+            container = f"{self.settings.project}-{instance}"
+            return self.call(["docker", "exec", container, "python", "-c", code], check=False)
+        return subprocess.run(
+            [str(self.root / ".venv/bin/python"), "-c", code],
+            env=process_environment(self.instance(instance)["pid"]), cwd=self.root, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def remove(self) -> None:
+        """Stop the stack and remove everything it made."""
+        if (self.root / ".venv/bin/kit").exists() and (self.root / ".env").exists():
+            project = self.settings.project
+            self.kit("down", "--delete-data", "--yes", check=False)
+            if self.runtime == "compose":
+                images = [f"{project}-{name}" for name in ("airflow", "postgres", "valkey")]
+                self.call(["docker", "image", "rm", *images], check=False)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def process_environment(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with."""
+    raw = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    return dict(pair.split("=", 1) for pair in raw.split("\0") if "=" in pair)
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process exists and is not a zombie."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -1,0 +1,22 @@
+"""Runs in: stack tests; waiting with a deadline that explains itself."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float, explain: Callable[[], object] = lambda: "") -> T:
+    """Return what `look` gives as soon as it is truthy.
+
+    Raises AssertionError after `seconds`, with what was awaited, the last look and the words of `explain`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s for {what}; last look: {seen!r}; {explain()}")
+        time.sleep(0.3)

@@ -1,0 +1,58 @@
+"""Runs in: stack tests; one instance stopped and killed, and what stays readable (E6, E12, task logs)."""
+
+import psutil
+
+from tests.stack.harness.stack import Stack, alive
+from tests.stack.harness.wait import wait_for
+
+
+def test_a_stopped_worker_finishes_its_task_first(stack: Stack) -> None:
+    stack.wait_ready()
+    run_id = stack.start_dag("slow", {"seconds": 12})
+    running = stack.wait_task("slow", run_id, "count", ["running"])
+    old = stack.instance("airflow-worker-1")["pid"]
+    stack.kit("stop", "airflow-worker-1")
+    assert not alive(old)
+    ended = stack.task("slow", run_id, "count")
+    assert (ended["state"], ended["try_number"]) == ("success", running["try_number"])
+    stack.make("up")
+
+
+def test_a_log_is_readable_while_the_task_runs_and_after_its_worker_was_killed(stack: Stack) -> None:
+    stack.wait_ready()
+    run_id = stack.start_dag("slow", {"seconds": 120})
+    stack.wait_task("slow", run_id, "count", ["running"])
+    wait_for("a line of the running task", lambda: "counted to 2" in stack.task_log("slow", run_id, "count"), 60)
+    assert stack.task("slow", run_id, "count")["state"] == "running"
+
+    top = stack.instance("airflow-worker-1")["pid"]
+    tree = process_tree(top)
+    # Main process, pool child, task process; in a container its init comes first.
+    assert depth(top) == (4 if stack.runtime == "compose" else 3), tree
+    stack.kit("kill", "airflow-worker-1")
+    wait_for("the whole tree to be gone", lambda: not [pid for pid in tree if alive(pid)], 10, lambda: tree)
+    new = wait_for("a new worker", lambda: (one := stack.instance("airflow-worker-1")).get("healthy") and one, 120)
+    assert new["pid"] not in tree
+
+    assert "counted to 2" in stack.task_log("slow", run_id, "count")
+    stack.api.patch(f"/dags/slow/dagRuns/{run_id}", {"state": "failed"})
+    stack.wait_ready()
+    assert stack.run_dag("slow", {"seconds": 0})["state"] == "success"
+
+
+def depth(pid: int) -> int:
+    """Return how many generations a process tree has."""
+    return 1 + max((depth(child.pid) for child in psutil.Process(pid).children()), default=0)
+
+
+def process_tree(pid: int) -> dict[int, str]:
+    """Return a process and its descendants with their command lines."""
+    top = psutil.Process(pid)
+    return {process.pid: " ".join(process.cmdline()) for process in (top, *top.children(recursive=True))}
+
+
+def test_stop_and_kill_name_what_there_is(stack: Stack) -> None:
+    for verb in ("stop", "kill"):
+        ended = stack.kit(verb, "airflow-nothing", check=False)
+        assert ended.returncode == 2
+        assert "airflow-worker-1" in ended.stderr and len(ended.stderr.strip().splitlines()) == 1

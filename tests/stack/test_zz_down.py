@@ -1,0 +1,64 @@
+"""Runs in: stack tests, late on each stack; what a stack that is down says, and that data survives down and up."""
+
+import socket
+
+import psutil
+import pytest
+
+from tests.stack.harness.stack import Stack, alive
+
+NEED_A_STACK = (
+    ["run", "wide"],
+    ["scale", "2"],
+    ["stop", "valkey-1"],
+    ["kill", "airflow-worker-1"],
+    ["airflow", "--", "version"],
+)
+
+
+def one_line(text: str, *words: str) -> bool:
+    """Return whether `text` is one line that holds all `words`."""
+    return len(text.strip().splitlines()) == 1 and all(word in text for word in words)
+
+
+@pytest.mark.last
+def test_history_survives_down_and_up_and_no_process_does(stack: Stack) -> None:
+    stack.wait_ready()
+    runs = stack.api.get("/dags/~/dagRuns", limit=1)["total_entries"]
+    tops = [psutil.Process(one["pid"]) for one in stack.status()["services"]]
+    pids = [process.pid for top in tops for process in (top, *top.children(recursive=True))]
+    stack.make("down")
+    assert [pid for pid in pids if alive(pid)] == []
+    assert stack.kit("status", check=False).returncode == 5
+    for command in NEED_A_STACK:
+        ended = stack.kit(*command, check=False)
+        assert ended.returncode == 5 and one_line(ended.stderr, "kit up"), (command, ended.stderr)
+    refuse_or_move_a_taken_port(stack)
+    stack.make("up")
+    assert stack.api.get("/dags/~/dagRuns", limit=1)["total_entries"] == runs > 0
+    assert stack.run_dag("wide", {"tasks": 2, "seconds": 0})["state"] == "success"
+
+
+def refuse_or_move_a_taken_port(stack: Stack) -> None:
+    """A port that somebody took meanwhile: Compose refuses, the embedded runtime moves and says so."""
+    port = stack.settings.number("AIRFLOW_PORT")
+    with socket.create_server(("127.0.0.1", port)):
+        ended = stack.kit("up", check=False)
+    if stack.runtime == "compose":
+        assert ended.returncode == 4
+        assert one_line(ended.stderr.strip().splitlines()[-1], f"port {port} is taken", "AIRFLOW_PORT")
+        assert stack.kit("status", check=False).returncode == 5
+    else:
+        assert f"port {port} is taken" in ended.stderr
+        assert stack.settings.number("AIRFLOW_PORT") != port
+        assert stack.status()["ready"]
+
+
+@pytest.mark.last
+def test_no_engine_is_one_line_and_changes_nothing(stack: Stack) -> None:
+    environment = stack.environment | {"RUNTIME": "compose", "DOCKER_HOST": "unix:///nonexistent.sock"}
+    ended = stack.call(
+        ["env", *(f"{name}={value}" for name, value in environment.items()), ".venv/bin/kit", "status"], check=False
+    )
+    assert ended.returncode == 4
+    assert one_line(ended.stderr, "no Docker engine answers", "RUNTIME=embedded")

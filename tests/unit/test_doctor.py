@@ -1,0 +1,77 @@
+"""`kit doctor` names cause and cure of what is wrong, and never falls over it."""
+
+import json
+
+import pytest
+
+from airflow_celery_kit import doctor, knobs, secret_files
+
+BROKEN = {
+    "missing": (None, "is missing: run 'make' or 'kit init' first"),
+    "empty": ("", "lacks"),
+    "cut": (knobs.render({})[:1500], "lacks"),
+    "no secrets": (knobs.render({}), "is empty: put the old value back"),
+}
+
+
+def subjects(findings: list[doctor.Finding]) -> dict[str, doctor.Finding]:
+    """Findings by what they are about."""
+    return {finding.subject: finding for finding in findings}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_env_file_is_a_finding_and_not_an_error(root, name):
+    text, said = BROKEN[name]
+    if text is not None:
+        (root / ".env").write_text(text)
+    found = subjects(doctor.examine(root, "embedded"))
+    assert not found["settings"].fine
+    assert said in found["settings"].text
+    assert set(found) == {"machine", "settings"}
+
+
+def test_secrets_that_differ_are_named_with_the_cure(settings):
+    secret_files.write(settings)
+    (settings.secrets / "jwt_secret").write_text("changed")
+    found = subjects(doctor.examine(settings.root, "embedded"))
+    assert found["settings"].fine
+    assert found["secrets"].text == "jwt_secret differ from .env: run 'kit init'"
+
+
+def test_a_stack_that_is_down_is_no_fault(settings):
+    secret_files.write(settings)
+    found = subjects(doctor.examine(settings.root, "embedded"))
+    assert (found["stack"].fine, found["stack"].text) == (True, "not up; start it with 'kit up'")
+    assert found["secrets"].fine
+
+
+@pytest.mark.usefixtures("without_engine")
+def test_a_missing_engine_is_a_fault_for_compose_alone(settings):
+    assert subjects(doctor.examine(settings.root, "embedded"))["Docker"].fine
+    asked_for = doctor._engine("compose")
+    assert not asked_for.fine
+    assert "install Docker Engine, or use RUNTIME=embedded" in asked_for.text
+
+
+def test_the_command_ends_with_4_and_prints_json(root, kit, tree):
+    (root / ".env").write_text(knobs.render({})[:1500])
+    before = tree(root)
+    ended = kit(root, "doctor", "--json")
+    assert ended.returncode == 4
+    by_subject = {one["subject"]: one for one in json.loads(ended.stdout)}
+    assert by_subject["settings"]["fine"] is False
+    assert tree(root) == before
+
+
+@pytest.mark.usefixtures("without_engine")
+def test_doctor_says_so_when_compose_is_wanted_without_an_engine(settings, kit):
+    ended = kit(settings.root, "--runtime", "compose", "doctor")
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 4
+    assert "FAIL Docker: there is no docker command" in ended.stdout
+
+
+def test_no_finding_shows_a_secret(settings, values):
+    secret_files.write(settings)
+    text = str([finding.as_dict() for finding in doctor.examine(settings.root, "embedded")])
+    assert not [name for name, knob in knobs.KNOBS.items() if knob.secret and values[name] in text]
