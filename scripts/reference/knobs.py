@@ -11,6 +11,7 @@ FORMS = {
     knobs.FERNET: "a Fernet key",
     knobs.SECONDS: "seconds, such as `600s`",
     knobs.SIZE: "a size, such as `512m` or `4g`",
+    knobs.LOG_SIZE: "a size of 100k or more, such as `10m`",
     knobs.CPUS: "a number of cores, such as `2` or `0.5`",
     knobs.BOOLEAN: "`true` or `false`",
     knobs.UNQUOTED: "8 characters or more: letters, digits, `_=.~+/-`",

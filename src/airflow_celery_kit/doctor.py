@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_celery_kit import secret_files, status
+from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.dag_runs import import_errors
 from airflow_celery_kit.errors import KitError
 from airflow_celery_kit.machine import GIB, Machine
 from airflow_celery_kit.runtimes import docker_engine
@@ -70,8 +72,18 @@ def _stack(settings: Settings, runtime: str | None) -> Iterator[Finding]:
     if not seen.services:
         yield Finding("stack", True, "not up; start it with 'kit up'")
         return
-    yield from (Finding("stack", False, f"{reason}; see 'kit logs {reason.split()[0]}'") for reason in seen.reasons)
+    yield from (Finding("stack", False, f"{reason}; {reason.cure}") for reason in seen.reasons)
     if seen.ready:
         yield Finding(
             "stack", True, f"{seen.runtime}: {len(seen.services)} parts healthy, {len(seen.workers)} workers registered"
         )
+        yield _dags(settings)
+
+
+def _dags(settings: Settings) -> Finding:
+    try:
+        broken = import_errors(Airflow(settings))
+    except KitError as problem:
+        return Finding("Dags", False, str(problem))
+    told = "; ".join(f"{name} does not import: {why}" for name, why in broken.items())
+    return Finding("Dags", not broken, told or "every file imports")

@@ -17,19 +17,27 @@ def record(settings: Settings, changes: Mapping[str, str]) -> Settings:
 
     Comments, order and all other lines stay.
     """
-    text = settings.env_file.read_text()
+    for path in (settings.env_file, settings.secrets / "env"):
+        if path.is_file():
+            write(path, changed(path.read_text(), changes))
+    return Settings.load(settings.root)
+
+
+def changed(text: str, changes: Mapping[str, str]) -> str:
+    """Return the text of an `.env` file with the named knobs' lines replaced, or added where there are none."""
     for name, value in changes.items():
         text, found = re.subn(rf"(?m)^{name}=.*$", lambda _, new=f"{name}={value}": new, text)
         if not found:
             text = text.rstrip("\n") + f"\n{name}={value}\n"
-    write(settings.env_file, text)
-    if settings.secrets.is_dir():
-        write(settings.secrets / "env", text)
-    return Settings.load(settings.root)
+    return text
 
 
 def write(path: Path, text: str) -> None:
-    """Write `path` in one step, readable by its owner alone: a full disk or a crash leaves the old file whole."""
+    """Write `path` in one step, readable by its owner alone: a full disk or a crash leaves the old file whole.
+
+    A symbolic link stays one; what it leads to is written.
+    """
+    path = path.resolve()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".env.")
     try:
         with os.fdopen(handle, "w") as file:

@@ -16,6 +16,11 @@ from airflow_celery_kit.settings import Env, Settings, check, parse_env, read_en
 
 # Any user but root may be the containers' user; this is the one of the official Airflow image.
 UID_FOR_ROOT = "50000"
+# Secrets that data was made with, and how a change is meant where it is.
+FIXED = {
+    "POSTGRES_PASSWORD": ", or, where you changed it in the database too, remove secrets/env",
+    "FERNET_KEY": "; to change it, see 'airflow rotate-fernet-key' and remove secrets/env",
+}
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
@@ -35,6 +40,7 @@ def initialise(root: Path, say: Say) -> Settings:
     missing = [name for name in knobs.KNOBS if found.get(name) is None]
     if any(knobs.KNOBS[name].secret and name not in kept for name in missing):
         refuse_orphaned_data(root)
+    refuse_changed(root, found, kept)
     values = complete(root, found, kept, say)
     wanted = knobs.render(values) if not whole else whole + "".join(f"{name}={values[name]}\n" for name in missing)
     check(parse_env(wanted), path)
@@ -108,17 +114,31 @@ def project_name(root: Path) -> str:
 
 def refuse_orphaned_data(root: Path) -> None:
     """Raise ConfigurationError when this checkout has a database but its secrets stand nowhere any more."""
-    defaults = Settings(root, {name: knob.default for name, knob in knobs.KNOBS.items()})
-    cure = "put .env back from a backup, or begin anew with 'kit down --delete-data --yes'"
-    servers = Servers.of(defaults)
+    if place := place_of_data(root, {}):
+        raise ConfigurationError(
+            f"secrets are missing in .env, and {place} holds data made with them: "
+            "put .env back from a backup, or begin anew with 'kit down --delete-data --yes'"
+        )
+
+
+def refuse_changed(root: Path, found: Env, kept: Env) -> None:
+    """Raise ConfigurationError when a secret that a database was made with is another one now; its copy stays."""
+    for name, cure in FIXED.items():
+        if found.get(name) and kept.get(name) and found[name] != kept[name] and (place := place_of_data(root, found)):
+            raise ConfigurationError(
+                f"{name} is not the one that {place} was made with: put the one of secrets/env back{cure}"
+            )
+
+
+def place_of_data(root: Path, found: Env) -> str:
+    """Return where this checkout has a database, nothing where there is none."""
+    settings = Settings(root, {name: found.get(name) or knob.default for name, knob in knobs.KNOBS.items()})
+    servers = Servers.of(settings)
     if servers.has_data:
-        raise ConfigurationError(
-            f"secrets are missing in .env, and {servers.postgres_data} holds data made with them: {cure}"
-        )
-    if defaults.var.is_dir() and docker_engine.answers() and compose.has_data(defaults.project):
-        raise ConfigurationError(
-            f"secrets are missing in .env, and volume {defaults.project}_postgres-data holds data made with them: {cure}"
-        )
+        return str(servers.postgres_data)
+    if settings.var.is_dir() and docker_engine.answers() and compose.has_data(settings.project):
+        return f"volume {settings.project}_postgres-data"
+    return ""
 
 
 def make_folders(settings: Settings) -> None:

@@ -3,16 +3,12 @@
 Airflow calls `name` as its `hostname_callable`; workers pass the result to Celery's `-H`.
 """
 
-import functools
 import os
-import socket
-from pathlib import Path
 
 # A health check is started by Docker with the container's environment, not with that of its main process.
-NAME_FILE = Path("/tmp/kit-instance")  # noqa: S108
+NAME_FILE = "/tmp/kit-instance"  # noqa: S108
 
 
-@functools.cache
 def name() -> str:
     """Return this instance's name, for example `airflow-worker-2`: unique in the stack, stable over restarts.
 
@@ -22,4 +18,8 @@ def name() -> str:
     named = os.environ.get("KIT_INSTANCE")
     if named:
         return named
-    return NAME_FILE.read_text() if NAME_FILE.is_file() else socket.gethostname()
+    try:
+        with open(NAME_FILE) as file:
+            return file.read()
+    except FileNotFoundError:
+        return os.uname().nodename

@@ -59,6 +59,7 @@ COUNT = r"[1-9]\d{0,5}"
 FEW_OR_NONE = r"[1-9]?\d|[1-4]\d\d|500"
 SECONDS = r"[1-9]\d{0,5}s"
 SIZE = r"[1-9]\d*[kmg]"
+LOG_SIZE = r"[1-9]\d{2,}k|[1-9]\d*[mg]"
 CPUS = r"\d+(\.\d+)?"
 BOOLEAN = r"true|false"
 FERNET = r"[A-Za-z0-9_-]{43}="
@@ -160,7 +161,7 @@ GROUPS = (
             Knob("MAX_ACTIVE_RUNS_PER_DAG", "runs of one Dag at the same time", "16", pattern=COUNT),
             Knob("LOAD_EXAMPLES", "`true` shows Airflow's own example Dags", "false", pattern=BOOLEAN),
             Knob("STOP_GRACE", "how long a stopping worker may finish its tasks", "600s", pattern=SECONDS),
-            Knob("LOG_MAX_SIZE", "size of a service's log before it is rotated", "10m", pattern=SIZE),
+            Knob("LOG_MAX_SIZE", "size of a service's log before it is rotated", "10m", pattern=LOG_SIZE),
             Knob("LOG_MAX_FILES", "rotated logs kept of each service", "3", pattern=COUNT),
         ),
     ),

@@ -130,7 +130,7 @@ def check(found: Env, path: Path) -> None:
         if not re.fullmatch(knob.pattern, value):
             shown = "its value" if knob.secret else repr(value)
             raise ConfigurationError(
-                f"{path}: {name} cannot be {shown}; it is {knob.help} (such as {knob.default or 'kit init makes it'})"
+                f"{path}: {name} cannot be {shown}: {knob.help} (such as {knob.default or 'kit init makes it'})"
             )
     _refuse_equal_ports(found, path)
 

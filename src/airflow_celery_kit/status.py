@@ -5,22 +5,39 @@ from typing import Any
 
 from airflow_celery_kit.clients import Worker, registered_workers
 from airflow_celery_kit.runtimes.base import Instance, Runtime
+from airflow_celery_kit.runtimes.services import is_worker
 from airflow_celery_kit.settings import Settings
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a stack is not ready; `instance` is the one whose log tells more, empty where none does."""
+
+    text: str
+    instance: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def cure(self) -> str:
+        """Where to look on."""
+        return f"see 'kit logs {self.instance}'" if self.instance else "see 'kit doctor'"
+
+
+@dataclass(frozen=True)
 class Status:
-    """One look at a stack; `reasons` says in words why it is not ready and is empty when it is."""
+    """One look at a stack; `reasons` says why it is not ready and is empty when it is."""
 
     runtime: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     workers: tuple[Worker, ...]
     services: tuple[Instance, ...]
     urls: dict[str, str]
 
     @property
     def ready(self) -> bool:
-        """Whether every part is healthy and at least one worker is registered with the broker."""
+        """Whether every part is healthy and, where there should be workers, one at least is registered with the broker."""
         return not self.reasons
 
     def as_dict(self) -> dict[str, Any]:
@@ -28,7 +45,7 @@ class Status:
         return {
             "runtime": self.runtime,
             "ready": self.ready,
-            "reasons": list(self.reasons),
+            "reasons": list(map(str, self.reasons)),
             "workers": [asdict(worker) | {"queues": list(worker.queues)} for worker in self.workers],
             "services": [instance.as_dict() for instance in self.services],
             "urls": self.urls,
@@ -49,20 +66,20 @@ def collect(settings: Settings, runtime: Runtime) -> Status:
     )
 
 
-def _reasons(expected: list[str], found: list[Instance], workers: list[Worker] | None) -> list[str]:
+def _reasons(expected: list[str], found: list[Instance], workers: list[Worker] | None) -> list[Reason]:
     if not found:
-        return ["the stack is not up: run 'kit up'"]
-    there = {one.instance: one for one in found}
-    reasons = [f"{name} is missing" for name in expected if name not in there]
-    reasons += [_why(one) for one in found if not one.up]
+        return [Reason("the stack is not up: run 'kit up'")]
+    there = {one.instance for one in found}
+    reasons = [_why(one) for one in found if not one.up]
+    reasons += [Reason(f"{name} is missing") for name in expected if name not in there]
     if workers is None:
-        reasons.append("Flower does not answer, so nobody knows the workers")
-    elif not workers:
-        reasons.append("no worker is registered with the broker")
+        reasons.append(Reason("Flower does not answer, so nobody knows the workers", "airflow-flower"))
+    elif not workers and (worker := next(filter(is_worker, expected), "")):
+        reasons.append(Reason("no worker is registered with the broker", worker))
     return reasons
 
 
-def _why(instance: Instance) -> str:
-    if instance.state != "running":
-        return f"{instance.instance} is {instance.state}"
-    return f"{instance.instance} is not healthy: {instance.detail}"
+def _why(instance: Instance) -> Reason:
+    state = instance.state if instance.state != "running" else "not healthy"
+    remark = f": {instance.detail}" if instance.detail else ""
+    return Reason(f"{instance.instance} is {state}{remark}", instance.instance if instance.hostname else "")

@@ -22,6 +22,7 @@ class Site(BaseHTTPRequestHandler):
         status, body, delay = self.server.answer
         if self.path == "/api/queues/length" and self.headers["Authorization"] != LOGIN:
             status, body = 401, b"who?"
+        self.server.asked.append(self.path)
         for piece in [body] if not delay else [bytes([byte]) for byte in body]:
             if piece is body or piece == body[:1]:
                 self.send_response(status)
@@ -38,13 +39,14 @@ class Site(BaseHTTPRequestHandler):
 def site():
     """Serves on a free port; call it with what it shall answer, get the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        server.stopping, server.daemon_threads = threading.Event(), True
+        server.stopping, server.daemon_threads, server.asked = threading.Event(), True, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
         def say(body: object, status: int = 200, delay: float = 0.0) -> str:
             server.answer = (status, body if isinstance(body, bytes) else json.dumps(body).encode(), delay)
             return f"http://127.0.0.1:{server.server_port}"
 
+        say.asked = server.asked
         yield say
         server.stopping.set()
         server.shutdown()
@@ -77,6 +79,7 @@ def failed(ended: subprocess.CompletedProcess, said: str) -> None:
 def test_a_healthy_apiserver(check, site):
     ended = check("apiserver", site(HEALTHY))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert "/execution/health" in site.asked, "the side that tasks talk to is built on its first request"
 
 
 def test_an_apiserver_that_does_not_reach_its_database(check, site):

@@ -50,10 +50,8 @@ def test_each_check_passes_and_costs_at_most_a_tenth_of_a_second(stack: Stack) -
     stack.wait_ready()
     found = {one["instance"]: measured(stack, one["instance"]) for one in stack.status()["services"]}
     assert {name: code for name, (code, _) in found.items()} == dict.fromkeys(found, 0)
-    # The least of five: what the check needs, without what else the machine does.
-    assert {name: min(used) for name, (_, used) in found.items() if min(used) > LIMIT} == {}, {
-        name: statistics.median(used) for name, (_, used) in found.items()
-    }
+    costs = {name: statistics.median(used) for name, (_, used) in found.items()}
+    assert {name: cost for name, cost in costs.items() if cost > LIMIT} == {}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Runs in: stack tests; one instance stopped and killed, and what stays readable (E6, E12, task logs)."""
 
+import os
+import signal
+
 import psutil
 
 from tests.stack.harness.stack import Stack, alive
@@ -38,6 +41,16 @@ def test_a_log_is_readable_while_the_task_runs_and_after_its_worker_was_killed(s
     stack.api.patch(f"/dags/slow/dagRuns/{run_id}", {"state": "failed"})
     stack.wait_ready()
     assert stack.run_dag("slow", {"seconds": 0})["state"] == "success"
+
+
+def test_what_a_worker_leaves_whose_main_process_died_alone_is_ended(stack: Stack) -> None:
+    top = stack.instance("airflow-worker-1")["pid"]
+    tree = process_tree(top)
+    assert len(tree) > 1
+    os.kill(top, signal.SIGKILL)
+    wait_for("a new worker", lambda: (one := stack.instance("airflow-worker-1")).get("healthy") and one, 120)
+    assert [command for pid, command in tree.items() if alive(pid)] == []
+    stack.wait_ready()
 
 
 def depth(pid: int) -> int:

@@ -39,6 +39,37 @@ def test_history_survives_down_and_up_and_no_process_does(stack: Stack) -> None:
     assert stack.run_dag("wide", {"tasks": 2, "seconds": 0})["state"] == "success"
 
 
+@pytest.mark.last
+def test_a_supervisor_that_died_is_noticed_and_what_it_left_is_ended(stack: Stack) -> None:
+    if stack.runtime == "compose":
+        pytest.skip("the engine supervises there, and is not the test's to kill")
+    supervisor = psutil.Process(int((stack.root / "var/run/supervisord.pid").read_text()))
+    left = [child.pid for child in supervisor.children(recursive=True)]
+    supervisor.kill()
+    supervisor.wait(10)
+    assert len([pid for pid in left if alive(pid)]) > 9, "they outlive their supervisor"
+    seen = stack.status()
+    assert not seen["ready"]
+    assert "'kit up' or 'kit down' ends them" in str(seen["reasons"] + seen["services"])
+    stack.make("up")
+    assert [pid for pid in left if alive(pid)] == []
+    assert stack.run_dag("wide", {"tasks": 2, "seconds": 0})["state"] == "success"
+
+
+@pytest.mark.last
+def test_a_changed_database_password_is_refused_with_the_cure_and_nothing_changes(stack: Stack) -> None:
+    env = stack.root / ".env"
+    before = env.read_text()
+    env.write_text(before.replace(stack.settings["POSTGRES_PASSWORD"], "not-the-one-of-the-database"))
+    try:
+        ended = stack.kit("up", check=False)
+    finally:
+        env.write_text(before)
+    assert ended.returncode == 3
+    assert one_line(ended.stderr.strip().splitlines()[-1], "POSTGRES_PASSWORD", "put the one of secrets/env back")
+    assert stack.wait_ready()
+
+
 def refuse_or_move_a_taken_port(stack: Stack) -> None:
     """A port that somebody took meanwhile: Compose refuses, the embedded runtime moves and says so."""
     port = stack.settings.number("AIRFLOW_PORT")

@@ -129,6 +129,39 @@ def test_a_lost_env_file_with_data_and_no_copy_is_refused(root, make_database, t
     assert tree(root) == before
 
 
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "FERNET_KEY"])
+def test_a_changed_secret_that_data_was_made_with_is_refused_and_its_copy_stays(root, make_database, tree, name):
+    old = initialise(root, quiet)[name]
+    make_database()
+    env = root / ".env"
+    env.write_text(env.read_text().replace(old, knobs.KNOBS[name].make()))
+    before = tree(root)
+    with pytest.raises(
+        ConfigurationError, match=f"{name} is not the one that .* was made with: put the one of secrets/env"
+    ):
+        initialise(root, quiet)
+    assert tree(root) == before
+    env.write_text((root / "secrets" / "env").read_text())
+    assert initialise(root, quiet)[name] == old
+
+
+def test_without_data_a_changed_secret_is_taken(root):
+    old = initialise(root, quiet)["POSTGRES_PASSWORD"]
+    (root / ".env").write_text((root / ".env").read_text().replace(old, "another-one"))
+    assert initialise(root, quiet)["POSTGRES_PASSWORD"] == "another-one"
+    assert (root / "secrets" / "postgres_password").read_text() == "another-one"
+
+
+def test_an_env_file_behind_a_symbolic_link_stays_one(root, tmp_path):
+    initialise(root, quiet)
+    elsewhere = tmp_path / "elsewhere.env"
+    elsewhere.write_text(without((root / ".env").read_text(), "LOG_MAX_FILES"))
+    (root / ".env").unlink()
+    (root / ".env").symlink_to(elsewhere)
+    initialise(root, quiet)
+    assert (root / ".env").is_symlink() and "LOG_MAX_FILES=3" in elsewhere.read_text()
+
+
 def test_a_bad_value_is_refused_before_anything_is_written(root, tree):
     initialise(root, quiet)
     text = without((root / ".env").read_text(), "LOG_MAX_FILES")

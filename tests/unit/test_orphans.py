@@ -1,6 +1,10 @@
 """Runs in: unit tests; real processes whose session leader was killed."""
 
+import os
 import subprocess
+import sys
+
+import psutil
 
 from airflow_celery_kit.runtimes.orphans import Session
 
@@ -18,3 +22,37 @@ def test_what_a_killed_leader_left_is_found_and_ended(tmp_path):
         assert [process.pid for process in session.processes()] == [orphan]
         session.end()
     assert session.processes() == []
+
+
+INSTANCE = """
+import os, pathlib, subprocess, sys
+from airflow_celery_kit.runtimes.orphans import end_last_group
+os.setpgrp()
+end_last_group(pathlib.Path(sys.argv[1]))
+print(subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def start_instance(file):
+    """Start what the supervisor starts: a process that leads a group and has a child; return both process ids."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INSTANCE, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    return process, int(process.stdout.readline())
+
+
+def test_a_restarted_instance_ends_what_its_killed_predecessor_left_and_nothing_else(tmp_path):
+    first, orphan = start_instance(tmp_path / "worker-1.group")
+    other, stranger = start_instance(tmp_path / "worker-2.group")
+    first.kill()
+    first.wait()
+    assert psutil.pid_exists(orphan)
+    again, child = start_instance(tmp_path / "worker-1.group")
+    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    assert [psutil.pid_exists(pid) for pid in (stranger, child)] == [True, True]
+    for process in (other, again):
+        os.killpg(process.pid, 9)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()

@@ -47,7 +47,7 @@ class Steps:
         """Show the parts and what is still awaited."""
         self.instances = status.services
         more = f" and {len(status.reasons) - 3} more" if len(status.reasons) > 3 else ""
-        awaited = ", ".join(reason.split(":")[0] for reason in status.reasons[:3]) + more
+        awaited = ", ".join(reason.text.partition(":")[0] for reason in status.reasons[:3]) + more
         self.say(f"waiting: {awaited}" if awaited else "ready")
         self._refresh()
 
@@ -99,7 +99,7 @@ def status_report(status: Status) -> Group:
         workers.add_column(title)
     for worker in status.workers:
         workers.add_row(worker.name, ", ".join(worker.queues), str(worker.slots))
-    verdict = "[green]ready[/]" if status.ready else "[red]not ready[/]: " + escape("; ".join(status.reasons))
+    verdict = "[green]ready[/]" if status.ready else "[red]not ready[/]: " + escape("; ".join(map(str, status.reasons)))
     parts: list[Any] = [f"runtime {status.runtime}, {verdict}", ""]
     if status.services:
         parts += [

@@ -1,7 +1,11 @@
 """Runs in: your shell; the entry point of `kit`: one line for every error, an honest exit code."""
 
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import click
 import httpx
@@ -39,31 +43,43 @@ for module in (machine_commands, stack_commands, run_commands):
 
 
 def main() -> None:
-    """Run `kit`; a KitError becomes one line on standard error and its own exit code."""
+    """Run `kit`; every error becomes one line on standard error and an exit code of its kind."""
     try:
         kit(standalone_mode=False)
-    except click.Abort:
-        _fail("interrupted", 130)
-    except click.ClickException as problem:
-        _fail(f"{problem.format_message()} (see '{_command(problem)} --help')", problem.exit_code)
-    except KitError as problem:
-        _fail(str(problem), problem.exit_code)
-    except OSError as problem:
-        _fail(f"{problem.filename or 'this machine'}: {problem.strerror or problem}: put that right and call again", 4)
-    except (UnicodeError, OverflowError) as problem:
-        _fail(f"a value or file cannot be read: {problem}", 3)
-    except httpx.InvalidURL as problem:
-        _fail(f"that cannot be a name: {problem}", 2)
-    except httpx.HTTPStatusError as refused:
-        _fail(
-            f"Airflow refuses: {refused.request.method} {refused.request.url.path} answers {refused.response.status_code}",
-            KitError.exit_code,
-        )
+    except Exception as problem:
+        _fail(*next(explain(problem) for kind, explain in EXPLANATIONS if isinstance(problem, kind)))
 
 
-def _command(problem: click.ClickException) -> str:
+def _usage(problem: click.ClickException) -> tuple[str, int]:
     context = getattr(problem, "ctx", None)
-    return context.command_path if context else "kit"
+    return f"{problem.format_message()} (see '{context.command_path if context else 'kit'} --help')", problem.exit_code
+
+
+def _machine(problem: OSError) -> tuple[str, int]:
+    return f"{problem.filename or 'this machine'}: {problem.strerror or problem}: put that right and call again", 4
+
+
+def _refused(problem: httpx.HTTPStatusError) -> tuple[str, int]:
+    asked = f"{problem.request.method} {problem.request.url.path}"
+    return f"Airflow refuses: {asked} answers {problem.response.status_code}", KitError.exit_code
+
+
+def _unexpected(problem: Exception) -> tuple[str, int]:
+    with tempfile.NamedTemporaryFile("w", prefix="kit-", suffix=".traceback", delete=False) as file:
+        traceback.print_exception(problem, file=file)
+    return f"unexpected: {type(problem).__name__}: {problem} (please report it with {file.name})", KitError.exit_code
+
+
+EXPLANATIONS: tuple[tuple[Any, Callable[[Any], tuple[str, int]]], ...] = (
+    (click.Abort, lambda _: ("interrupted", 130)),
+    (click.ClickException, _usage),
+    (KitError, lambda problem: (str(problem), problem.exit_code)),
+    (OSError, _machine),
+    ((UnicodeError, OverflowError), lambda problem: (f"a value or file cannot be read: {problem}", 3)),
+    (httpx.InvalidURL, lambda problem: (f"that cannot be a name: {problem}", 2)),
+    (httpx.HTTPStatusError, _refused),
+    (Exception, _unexpected),
+)
 
 
 def _fail(line: str, code: int) -> None:

@@ -49,10 +49,8 @@ def wait_ready(settings: Settings, runtime: Runtime, shown: Steps, seconds: floa
         if seen.ready:
             return seen
         if time.monotonic() > deadline:
-            first = seen.reasons[0].split()[0]
-            raise NotReadyError(
-                f"not ready after {seconds:.0f} s: {'; '.join(seen.reasons[:3])}. See 'kit logs {first}' and 'kit doctor'"
-            )
+            told = "; ".join(map(str, seen.reasons[:3]))
+            raise NotReadyError(f"not ready after {seconds:.0f} s: {told}; {seen.reasons[0].cure}")
         time.sleep(POLL_SECONDS)
 
 

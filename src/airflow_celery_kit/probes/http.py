@@ -5,53 +5,60 @@
 and lets Flower ask the broker for its queue lengths, because its own health page answers always.
 """
 
-import base64
+import binascii
 import json
 import os
 import socket
 import sys
 import time
-from typing import Any
 
 TIMEOUT = 8.0
 
 
-def get_json(base: str, path: str, *headers: str) -> Any:
-    """Return the JSON behind `path` of `http://host:port`. Raises OSError or ValueError on no, a wrong or a late answer."""
+def get_json(base: str, path: str, deadline: float, *headers: str) -> dict:
+    """Return the JSON behind `path` of `http://host:port`; `deadline` is of `time.monotonic`.
+
+    Raises OSError or ValueError on no, a wrong or a late answer.
+    """
     authority = base.removeprefix("http://")
     host, _, port = authority.rpartition(":")
     # HTTP/1.0 closes after the body, so there is nothing to parse but the status line.
     request = "\r\n".join((f"GET {path} HTTP/1.0", f"Host: {authority}", *headers, "", ""))
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT) as connection:
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=left(deadline)) as connection:
         connection.sendall(request.encode())
-        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+        head, _, body = read_all(connection, deadline).partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]
     if status != [b"200"]:
         raise ConnectionError(f"{path} answers {status[0].decode() if status else 'nothing'}")
     return json.loads(body)
 
 
-def read_all(connection: socket.socket) -> bytes:
-    """Return everything until the other side closes. Raises TimeoutError after TIMEOUT in all, however it drips."""
-    deadline = time.monotonic() + TIMEOUT
+def read_all(connection: socket.socket, deadline: float) -> bytes:
+    """Return everything until the other side closes. Raises TimeoutError at `deadline`, however it drips."""
     received = bytearray()
     while chunk := connection.recv(65536):
         received += chunk
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        connection.settimeout(left(deadline))
     return bytes(received)
 
 
-def check_apiserver(base: str) -> None:
-    """Raise ConnectionError unless the api-server reaches the metadata database."""
-    health = get_json(base, "/api/v2/monitor/health")
+def left(deadline: float) -> float:
+    """Return the seconds until `deadline`, a little where it has passed: a timeout of 0 would mean not to wait."""
+    return max(0.001, deadline - time.monotonic())
+
+
+def check_apiserver(base: str, deadline: float) -> None:
+    """Raise ConnectionError unless the api-server reaches the metadata database and its task side, built late, is there."""
+    get_json(base, "/execution/health", deadline)
+    health = get_json(base, "/api/v2/monitor/health", deadline)
     state = health["metadatabase"]["status"]
     if state != "healthy":
         raise ConnectionError(f"metadata database is {state}")
 
 
-def check_flower(base: str) -> None:
+def check_flower(base: str, deadline: float) -> None:
     """Raise ConnectionError unless Flower accepts its login and reads the broker."""
-    lengths = get_json(base, "/api/queues/length", login())
+    lengths = get_json(base, "/api/queues/length", deadline, login())
     if "active_queues" not in lengths:
         raise ConnectionError(f"Flower knows no queues: {lengths}")
 
@@ -60,7 +67,7 @@ def login() -> str:
     """Return the header of Flower's login, from `KIT_FLOWER_USER` and `KIT_FLOWER_PASSWORD_FILE`."""
     with open(os.environ["KIT_FLOWER_PASSWORD_FILE"]) as file:
         pair = f"{os.environ['KIT_FLOWER_USER']}:{file.read().strip()}".encode()
-    return f"Authorization: Basic {base64.b64encode(pair).decode()}"
+    return f"Authorization: Basic {binascii.b2a_base64(pair, newline=False).decode()}"
 
 
 CHECKS = {"apiserver": check_apiserver, "flower": check_flower}
@@ -70,7 +77,7 @@ def main(arguments: list[str]) -> int:
     """Return 0 when the named check passes, 1 with the reason otherwise."""
     kind, base = arguments
     try:
-        CHECKS[kind](base)
+        CHECKS[kind](base, time.monotonic() + TIMEOUT)
     except (OSError, ValueError, KeyError, TypeError) as problem:
         print(f"{kind}: {problem}")  # noqa: T201
         return 1

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         print(f"secrets {', '.join(bad)} are empty or not readable: run 'kit init', then start again", file=sys.stderr)  # noqa: T201
         return EX_CONFIG
     name = container_name()
-    NAME_FILE.write_text(name)
+    Path(NAME_FILE).write_text(name)
     os.environ["KIT_INSTANCE"] = name
     command = [word.replace("{instance}", name) for word in arguments]
     os.execvp(command[0], command)

@@ -236,13 +236,8 @@ def _valkey_probe(settings: Settings, _: str) -> Check:
 PROBES: dict[str, Callable[[Settings, str], Check]] = {"postgres-1": _postgres_probe, "valkey-1": _valkey_probe}
 
 
-def _is_worker(name: str) -> bool:
-    service = services.BY_NAME.get(service_of(name))
-    return bool(service and service.is_worker)
-
-
 STOP_ORDER: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("workers finish their tasks", _is_worker),
+    ("workers finish their tasks", services.is_worker),
     ("stopping Airflow", lambda name: name not in SERVER_INSTANCES),
     ("stopping PostgreSQL and Valkey", lambda name: True),
 )

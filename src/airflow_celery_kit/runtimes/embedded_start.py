@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from airflow_celery_kit.runtimes import services
+from airflow_celery_kit.runtimes import orphans, services
 from airflow_celery_kit.runtimes.environment import inherited
 from airflow_celery_kit.settings import Settings
 
@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> None:
     """Become the instance named by the only argument, of the checkout in `KIT_ROOT`."""
     (instance,) = arguments
     settings = Settings.load(Path(os.environ["KIT_ROOT"]))
+    orphans.end_last_group(settings.var / "run" / f"{instance}.group")
     environment = services.environment_of(settings, instance, inherited(os.environ))
     command = services.command_of(settings, instance)
     os.execvpe(command[0], command, environment)

@@ -5,6 +5,7 @@ The supervisor leads a session of its own and everything it starts stays in it, 
 
 import contextlib
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,27 @@ class Session:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         psutil.wait_procs(left, timeout=5)
+
+
+def end_last_group(file: Path) -> None:
+    """Kill what an instance's last process left in its process group, and note this process's own in `file`.
+
+    Supervisor makes each process that it starts the leader of a group, and looks after the leader alone.
+    """
+    if file.is_file():
+        group = int(file.read_text())
+        for one in psutil.process_iter():
+            if _session_of(one) == os.getsid(0) and _group_of(one) == group != os.getpgrp():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.send_signal(signal.SIGKILL)
+    file.write_text(str(os.getpgrp()))
+
+
+def _group_of(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _session_of(process: psutil.Process) -> int | None:

@@ -1,19 +1,26 @@
 """Runs in: the command line; which TCP ports are free on this machine."""
 
+import errno
 import socket
+
+from airflow_celery_kit.errors import MachineError
 
 SEARCHED = 200
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Return whether a server could listen on `port` of `host` now."""
+    """Return whether nobody listens on `port` of `host` now. Raises MachineError for an address of another machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except OSError as problem:
+            if problem.errno == errno.EADDRNOTAVAIL:
+                raise MachineError(
+                    f"{host} is no address of this machine: put another BIND_ADDRESS into .env"
+                ) from problem
+            return problem.errno != errno.EADDRINUSE
     return True
 
 

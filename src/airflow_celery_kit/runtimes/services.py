@@ -116,6 +116,12 @@ def service_of(instance: str) -> str:
     return re.sub(r"-\d+$", "", instance)
 
 
+def is_worker(instance: str) -> bool:
+    """Return whether an instance consumes tasks; what a user added to the Compose file does when it is named so."""
+    service = BY_NAME.get(service_of(instance))
+    return service.is_worker if service else instance.startswith("airflow-worker")
+
+
 def resolve(name: str, running: list[str]) -> str:
     """Return the instance that a person means by `name`: an instance, or a service that has one instance only.
 

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Mapping
@@ -52,12 +51,12 @@ class Supervision:
 
     @property
     def socket(self) -> Path:
-        """The supervisor's control socket; in the temporary folder where the checkout's path is too long for one."""
+        """The supervisor's control socket; in /tmp where the checkout's path is too long for one."""
         here = self.folder / "supervisor.sock"
         if len(os.fsencode(here)) < SOCKET_PATH_LIMIT:
             return here
         key = hashlib.sha256(str(self.settings.root).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir(), f"airflow-celery-kit-{os.geteuid()}-{key}", "supervisor.sock")
+        return Path("/tmp", f"airflow-celery-kit-{os.geteuid()}-{key}", "supervisor.sock")  # noqa: S108
 
     @property
     def session(self) -> Session:
@@ -87,6 +86,8 @@ class Supervision:
         """Write the configuration that runs `instances`."""
         for folder in (self.folder, self.logs, self.socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_uid != os.geteuid():
+                raise MachineError(f"{folder} belongs to another user: remove it or change its owner")
         parser = configparser.RawConfigParser()
         parser.read_dict(self._sections(instances))
         with self.configuration.open("w") as file:
