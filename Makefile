@@ -1,7 +1,7 @@
 # Every target is one line; `make help` lists them.
 PYTHON ?= python3
 KIT := .venv/bin/kit
-PYTEST := .venv/bin/python -m pytest
+PYTEST := .venv/bin/python -m pytest -n auto --dist loadgroup
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
 export RUNTIME
 

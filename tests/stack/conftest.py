@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from airflow_celery_kit import env_file
-from airflow_celery_kit.runtimes import docker_engine
+from airflow_celery_kit.runtimes import docker_engine, ports
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.workspace import copy_checkout
 
 HERE = Path(__file__).parent
 RUNTIMES = ("embedded", "compose")
+# Where each stack looks for free ports: the two may start at the same time, beside one on the ports of `.env.example`.
+FIRST_PORTS = {"embedded": 21080, "compose": 22080}
 
 
 def missing(runtime: str) -> str:
@@ -67,10 +69,18 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def start(fresh: Stack) -> None:
     """Start a stack as the README says, with the example Dags and those of these tests."""
     fresh.make("init")
-    env_file.record(fresh.settings, {"LOAD_EXAMPLES": "true"})
+    env_file.record(fresh.settings, {"LOAD_EXAMPLES": "true"} | ports_from(FIRST_PORTS[fresh.runtime]))
     fresh.make("up")
     for path in (HERE / "dags").glob("*.py"):
         shutil.copy(path, fresh.root / "dags")
+
+
+def ports_from(first: int) -> dict[str, str]:
+    """Return a free port for each knob, from `first` on."""
+    chosen: dict[str, str] = {}
+    for knob in ("AIRFLOW_PORT", "FLOWER_PORT", "POSTGRES_PORT", "VALKEY_PORT"):
+        chosen[knob] = str(ports.next_free(first, taken=frozenset(map(int, chosen.values()))))
+    return chosen
 
 
 def show_wreck(request: pytest.FixtureRequest, wreck: Stack) -> None:

@@ -57,7 +57,7 @@ def test_a_workload_without_a_task_is_shown_by_its_type():
     )
 
 
-@pytest.mark.parametrize("args", GARBAGE, ids=repr)
+@pytest.mark.parametrize("args", GARBAGE, ids=map(str, range(len(GARBAGE))))
 def test_garbage_is_called_a_workload_and_never_raises(args):
     assert describe(args) == "workload"
 
