@@ -1,7 +1,7 @@
 # Every target is one line; `make help` lists them.
 PYTHON ?= python3
 KIT := .venv/bin/kit
-PYTEST := .venv/bin/python -m pytest -n auto --dist loadgroup
+PYTEST := .venv/bin/python -m pytest -n auto
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
 export RUNTIME
 

@@ -17,7 +17,8 @@ from tests.stack.harness.stack import Stack
 from tests.stack.harness.workspace import copy_checkout
 
 HERE = Path(__file__).parent
-RUNTIMES = ("embedded", "compose")
+# The longer one first.
+RUNTIMES = ("compose", "embedded")
 # Where each stack looks for free ports: the two may start at the same time, beside one on the ports of `.env.example`.
 FIRST_PORTS = {"embedded": 21080, "compose": 22080}
 
