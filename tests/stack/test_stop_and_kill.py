@@ -1,5 +1,6 @@
 """Runs in: stack tests; one instance stopped and killed, and what stays readable (E6, E12, task logs)."""
 
+import contextlib
 import os
 import signal
 
@@ -59,9 +60,12 @@ def depth(pid: int) -> int:
 
 
 def process_tree(pid: int) -> dict[int, str]:
-    """Return a process and its descendants with their command lines."""
-    top = psutil.Process(pid)
-    return {process.pid: " ".join(process.cmdline()) for process in (top, *top.children(recursive=True))}
+    """Return a process and its descendants with their command lines; one that is ending has none any more."""
+    top, tree = psutil.Process(pid), {}
+    for process in (top, *top.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            tree[process.pid] = " ".join(process.cmdline())
+    return tree
 
 
 def test_stop_and_kill_name_what_there_is(stack: Stack) -> None:
