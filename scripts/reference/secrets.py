@@ -14,10 +14,13 @@ USES = {
     "airflow_db_password": "given to the role `airflow` at every start",
     "celery_db_password": "given to the role `celery` at every start",
     "pgpass_superuser": "health check of PostgreSQL",
-    "pgpass_init": "opens the server as superuser and the metadata database as its owner",
+    "pgpass_init": "opens the server as superuser, and both databases as their owners",
     "pgpass_metadata": "opens the metadata database",
     "pgpass_scheduler": "opens the metadata and the result database",
     "pgpass_worker": "opens the result database and nothing else",
+    "pgpass_controller": "opens the metadata and the result database for the few rights of the role `kit`",
+    "kit_db_password": "given to the role `kit` at every start",
+    "controller_password": "login at the broker, to read and to tidy",
     "valkey_password": "login at the broker; on the broker itself for its health check",
     "valkey_users": "users and rights of the broker; holds a digest, not the password",
     "fernet_key": "encrypts connections and variables in the metadata database",
@@ -60,7 +63,7 @@ def content_of(name: str) -> str:
     if name not in secret_files.FILES:
         return "what the environment of `kit init` names"
     if name == "valkey_users":
-        return "Valkey's ACL file, with the SHA-256 of `VALKEY_PASSWORD`"
+        return "Valkey's ACL file, with the SHA-256 of `VALKEY_PASSWORD` and `CONTROLLER_PASSWORD`"
     values = {knob: f"<{knob}>" for knob in knobs.KNOBS}
     return "<br>".join(code(line) for line in secret_files.FILES[name](values).splitlines())
 
@@ -83,5 +86,7 @@ def files_of(service: embedded.Service) -> set[str]:
     merged = {name: value for group in service.groups for name, value in group(settings).items()}
     named = set(re.findall(r"checkout/secrets/(\w+)", " ".join(merged.values())))
     return named | (
-        {"airflow_db_password", "celery_db_password", "admin_password"} if "KIT_SECRETS" in merged else set()
+        {"airflow_db_password", "celery_db_password", "kit_db_password", "admin_password"}
+        if "KIT_SECRETS" in merged
+        else set()
     )

@@ -18,6 +18,7 @@ WHY_SERVICE = {
     "airflow-triggerer": "Waits for events on behalf of deferred tasks, so that waiting occupies no worker slot.",
     "airflow-worker": "Runs the tasks of the queue `default`. Have as many as you like.",
     "airflow-worker-heavy": "Runs the tasks of the queue `heavy` and no others: long work never blocks short work.",
+    "airflow-controller": "Compares what Airflow, the broker and the workers believe, and frees the tasks that are stuck.",
     "airflow-flower": "Shows workers, queues and tasks as the broker sees them. The kit asks it who is registered.",
 }
 CONDITIONS = {

@@ -38,7 +38,7 @@ def initialise(root: Path, say: Say) -> Settings:
     whole = without_cut_line(text, parse_env(backup)) or backup
     found, kept = parse_env(whole), parse_env(backup)
     missing = [name for name in knobs.KNOBS if found.get(name) is None]
-    if any(knobs.KNOBS[name].secret and name not in kept for name in missing):
+    if any(name in FIXED and name not in kept for name in missing):
         refuse_orphaned_data(root)
     refuse_changed(root, found, kept)
     values = complete(root, found, kept, say)

@@ -133,7 +133,9 @@ GROUPS = (
             ),
             _secret("AIRFLOW_DB_PASSWORD", "role `airflow`, owner of the metadata database"),
             _secret("CELERY_DB_PASSWORD", "role `celery`, owner of the result database"),
+            _secret("KIT_DB_PASSWORD", "role `kit` of the controller, which reads task instances and frees stuck ones"),
             _secret("VALKEY_PASSWORD", "broker user `airflow`"),
+            _secret("CONTROLLER_PASSWORD", "broker user `kit` of the controller, which reads and tidies"),
             Knob("FERNET_KEY", "encrypts connections and variables", make=fernet_key, pattern=FERNET),
             _secret("JWT_SECRET", "signs the tokens of tasks and of API clients; never given to a worker", signing_key),
             _secret("API_SECRET_KEY", "signs the sessions of the UI"),
@@ -144,6 +146,12 @@ GROUPS = (
         "Size",
         (
             Knob("WORKERS", "number of airflow-worker instances", "1", pattern=FEW_OR_NONE),
+            Knob(
+                "CONTROLLERS",
+                "number of airflow-controller instances; one acts, the others take over",
+                "1",
+                pattern=COUNT,
+            ),
             Knob("WORKER_CONCURRENCY", "slots of each airflow-worker", "4", pattern=COUNT),
             Knob("HEAVY_WORKER_CONCURRENCY", "slots of airflow-worker-heavy", "1", pattern=COUNT),
             Knob(
@@ -173,6 +181,7 @@ GROUPS = (
             *_limits("CONTROL", "each of api-server, scheduler, Dag processor, triggerer and init", "2", "2g", "300"),
             *_limits("WORKER", "each airflow-worker", "2", "4g", "500"),
             *_limits("HEAVY_WORKER", "airflow-worker-heavy", "2", "4g", "500"),
+            *_limits("CONTROLLER", "each airflow-controller", "1", "256m", "50"),
             *_limits("FLOWER", "airflow-flower", "1", "512m", "100"),
         ),
     ),

@@ -26,24 +26,33 @@ def _plain(knob: str) -> Callable[[Values], str]:
     return lambda values: values[knob]
 
 
+# The controller reads everything, and removes what nobody will acknowledge or read any more.
+CONTROLLER_RULES = "~* -@all +@read +@connection +info +multi +exec +del +hdel +zrem +srem"
+
+
 def _users(values: Values) -> str:
-    digest = sha256(values["VALKEY_PASSWORD"].encode()).hexdigest()
-    return f"user default off\nuser airflow on #{digest} {BROKER_RULES}\n"
+    users = (("airflow", "VALKEY_PASSWORD", BROKER_RULES), ("kit", "CONTROLLER_PASSWORD", CONTROLLER_RULES))
+    lines = [f"user {name} on #{sha256(values[knob].encode()).hexdigest()} {rules}" for name, knob, rules in users]
+    return "\n".join(["user default off", *lines]) + "\n"
 
 
 SUPERUSER = ("*", "postgres", "POSTGRES_PASSWORD")
 METADATA = ("airflow", "airflow", "AIRFLOW_DB_PASSWORD")
 RESULTS = ("celery", "celery", "CELERY_DB_PASSWORD")
+CONTROLLER = ("*", "kit", "KIT_DB_PASSWORD")
 
 FILES: dict[str, Callable[[Values], str]] = {
     "postgres_password": _plain("POSTGRES_PASSWORD"),
     "airflow_db_password": _plain("AIRFLOW_DB_PASSWORD"),
     "celery_db_password": _plain("CELERY_DB_PASSWORD"),
     "pgpass_superuser": _pgpass(SUPERUSER),
-    "pgpass_init": _pgpass(SUPERUSER, METADATA),
+    "pgpass_init": _pgpass(SUPERUSER, METADATA, RESULTS),
     "pgpass_metadata": _pgpass(METADATA),
     "pgpass_scheduler": _pgpass(METADATA, RESULTS),
     "pgpass_worker": _pgpass(RESULTS),
+    "pgpass_controller": _pgpass(CONTROLLER),
+    "kit_db_password": _plain("KIT_DB_PASSWORD"),
+    "controller_password": _plain("CONTROLLER_PASSWORD"),
     "valkey_password": _plain("VALKEY_PASSWORD"),
     "valkey_users": _users,
     "fernet_key": _plain("FERNET_KEY"),

@@ -5,6 +5,7 @@ from tests.stack.harness.wait import wait_for
 
 EXPECTED = {
     "airflow-apiserver-1",
+    "airflow-controller-1",
     "airflow-dag-processor-1",
     "airflow-flower-1",
     "airflow-scheduler-1",

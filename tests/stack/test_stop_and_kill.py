@@ -31,8 +31,8 @@ def test_a_log_is_readable_while_the_task_runs_and_after_its_worker_was_killed(s
 
     top = stack.instance("airflow-worker-1")["pid"]
     tree = process_tree(top)
-    # Main process, pool child, task process; in a container its init comes first.
-    assert depth(top) == (4 if stack.runtime == "compose" else 3), tree
+    # Guard, main process, pool child, task process; in a container its init comes first.
+    assert depth(top) == (5 if stack.runtime == "compose" else 4), tree
     stack.kit("kill", "airflow-worker-1")
     wait_for("the whole tree to be gone", lambda: not [pid for pid in tree if alive(pid)], 10, lambda: tree)
     new = wait_for("a new worker", lambda: (one := stack.instance("airflow-worker-1")).get("healthy") and one, 120)

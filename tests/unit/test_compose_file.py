@@ -34,7 +34,7 @@ def every(services: dict, wanted) -> None:
 def test_the_services_are_those_of_the_design(services):
     assert set(services) == {
         "postgres", "valkey", "airflow-init", "airflow-apiserver", "airflow-scheduler", "airflow-dag-processor",
-        "airflow-triggerer", "airflow-worker", "airflow-worker-heavy", "airflow-flower",
+        "airflow-triggerer", "airflow-worker", "airflow-worker-heavy", "airflow-controller", "airflow-flower",
     }  # fmt: skip
     assert services["airflow-worker-heavy"]["profiles"] == ["heavy"]
     assert "airflow-webserver" in services["airflow-apiserver"]["networks"]["default"]["aliases"]

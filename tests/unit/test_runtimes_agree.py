@@ -61,8 +61,8 @@ def test_the_command_is_the_same(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_variables_are_set(settings, name):
-    # Embedded processes share folders and addresses; Flower's container needs none of them.
-    shared = set(environment.addresses(settings)) if name == "airflow-flower" else set()
+    # Embedded processes share folders and addresses; these containers need none of them.
+    shared = set(environment.addresses(settings)) if name in ("airflow-flower", "airflow-controller") else set()
     assert set(embedded(settings, name)) - shared == set(composed(name)) - shared
 
 
@@ -70,7 +70,11 @@ def test_the_same_variables_are_set(settings, name):
 def test_the_same_secrets_are_given_and_no_container_has_one_it_does_not_use(settings, name):
     in_compose = secrets_in(composed(name), "/run/secrets")
     assert secrets_in(embedded(settings, name), str(settings.secrets)) == in_compose
-    by_name = {"airflow_db_password", "celery_db_password", "admin_password"} if name == "airflow-init" else set()
+    by_name = (
+        {"airflow_db_password", "celery_db_password", "kit_db_password", "admin_password"}
+        if name == "airflow-init"
+        else set()
+    )
     assert set(COMPOSE[name]["secrets"]) == in_compose | by_name
 
 
@@ -95,7 +99,13 @@ def test_no_embedded_environment_or_command_holds_a_secret(settings, name):
 def test_the_broker_address_is_to_the_letter(settings):
     users = [name for name in NAMES if "AIRFLOW__CELERY__BROKER_URL" in composed(name)]
     assert {composed(name)["AIRFLOW__CELERY__BROKER_URL"] for name in users} == {"redis://valkey:6379/0"}
-    assert sorted(users) == ["airflow-flower", "airflow-scheduler", "airflow-worker", "airflow-worker-heavy"]
+    assert sorted(users) == [
+        "airflow-controller",
+        "airflow-flower",
+        "airflow-scheduler",
+        "airflow-worker",
+        "airflow-worker-heavy",
+    ]
     assert (
         embedded(settings, "airflow-worker")["AIRFLOW__CELERY__BROKER_URL"]
         == f"redis://127.0.0.1:{settings['VALKEY_PORT']}/0"

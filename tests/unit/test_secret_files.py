@@ -8,10 +8,11 @@ import pytest
 from airflow_celery_kit import secret_files
 from airflow_celery_kit.settings import Settings
 
-DATABASE_PASSWORDS = ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD")
+DATABASE_PASSWORDS = ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD", "KIT_DB_PASSWORD")
 OPENS = {
     "pgpass_superuser": ("POSTGRES_PASSWORD",),
-    "pgpass_init": ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD"),
+    "pgpass_init": ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD"),
+    "pgpass_controller": ("KIT_DB_PASSWORD",),
     "pgpass_metadata": ("AIRFLOW_DB_PASSWORD",),
     "pgpass_scheduler": ("AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD"),
     "pgpass_worker": ("CELERY_DB_PASSWORD",),
@@ -42,11 +43,12 @@ def test_a_workers_password_file_is_the_celery_line_alone(settings, written):
 
 
 def test_the_users_file_of_the_broker_holds_a_hash_and_never_the_password(settings, written):
-    password = settings["VALKEY_PASSWORD"]
-    default, user = written["valkey_users"].splitlines()
+    default, *users = written["valkey_users"].splitlines()
     assert default == "user default off"
-    assert user.startswith(f"user airflow on #{hashlib.sha256(password.encode()).hexdigest()} ")
-    assert password not in written["valkey_users"]
+    for user, (name, knob) in zip(users, (("airflow", "VALKEY_PASSWORD"), ("kit", "CONTROLLER_PASSWORD")), strict=True):
+        password = settings[knob]
+        assert user.startswith(f"user {name} on #{hashlib.sha256(password.encode()).hexdigest()} ")
+        assert password not in written["valkey_users"]
     assert "nopass" not in written["valkey_users"]
 
 
@@ -70,7 +72,7 @@ def test_what_agrees_is_not_written_again(settings, written):
 
 def test_a_changed_password_is_noticed_and_touches_its_files_alone(settings, written):
     changed = Settings(settings.root, {**settings.values, "CELERY_DB_PASSWORD": "a-new-password"})
-    stale = ["celery_db_password", "pgpass_scheduler", "pgpass_worker"]
+    stale = ["celery_db_password", "pgpass_init", "pgpass_scheduler", "pgpass_worker"]
     assert secret_files.stale(changed) == stale
     assert secret_files.write(changed) == stale
     assert secret_files.stale(changed) == []

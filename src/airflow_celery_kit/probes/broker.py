@@ -10,23 +10,37 @@ import sys
 TIMEOUT = 5.0
 
 
-def ping(host: str, port: int, user: str, password: str) -> None:
-    """Log in as `user` and send PING. Raises OSError when the broker is away, refuses or is slower than TIMEOUT."""
-    with socket.create_connection((host, port), timeout=TIMEOUT) as connection:
-        connection.sendall(_command("AUTH", user, password) + _command("PING"))
+PING = ("PING",), b"+PONG"
+# Refused by a broker that is full, as a message would be.
+WRITE = ("SET", "kit:publisher", "here", "EX", "60"), b"+OK"
+
+Question = tuple[tuple[str, ...], bytes]
+
+
+def ask(address: tuple[str, int], login: tuple[str, str], question: Question = PING, timeout: float = TIMEOUT) -> None:
+    """Log in with user and password, and ask. Raises OSError when the broker is away, answers otherwise or is slower than `timeout`."""
+    words, expected = question
+    with socket.create_connection(address, timeout=timeout) as connection:
+        connection.sendall(_command("AUTH", *login) + _command(*words))
         with connection.makefile("rb") as replies:
-            for expected in (b"+OK", b"+PONG"):
+            for wanted in (b"+OK", expected):
                 reply = replies.readline().strip()
-                if reply != expected:
+                if reply != wanted:
                     raise ConnectionError(f"broker says {reply.decode(errors='replace') or 'nothing'}")
 
 
-def ping_from_environment() -> None:
-    """Ping the broker that Airflow's own settings name, as the user that Celery uses."""
+def write_from_environment() -> None:
+    """Write a key into the broker as Celery's user, quickly or not at all. Raises OSError, KeyError as `ask` does."""
+    ask_from_environment(WRITE, timeout=0.5)
+
+
+def ask_from_environment(question: Question = PING, timeout: float = TIMEOUT) -> None:
+    """Ask the broker that Airflow's own settings name, as the user that Celery uses."""
     authority = os.environ["AIRFLOW__CELERY__BROKER_URL"].removeprefix("redis://").partition("/")[0]
     host, _, port = authority.rpartition(":")
     with open(os.environ["KIT_BROKER_PASSWORD_FILE"]) as file:
-        ping(host, int(port), os.environ.get("KIT_BROKER_USER", "airflow"), file.read().strip())
+        login = os.environ.get("KIT_BROKER_USER", "airflow"), file.read().strip()
+    ask((host, int(port)), login, question, timeout)
 
 
 def _command(*words: str) -> bytes:
@@ -37,7 +51,7 @@ def _command(*words: str) -> bytes:
 def main() -> int:
     """Return 0 when the broker answers, 1 with the reason otherwise."""
     try:
-        ping_from_environment()
+        ask_from_environment()
     except (OSError, KeyError) as problem:
         print(f"broker: {problem}")  # noqa: T201
         return 1

@@ -19,15 +19,19 @@ def beat_age(path: str) -> float:
     return time.time() - os.stat(path).st_mtime
 
 
-def main() -> int:
-    """Return 0 when the worker beats and its broker answers, 1 with the reason otherwise."""
+def beat_problem() -> str:
+    """Return what is wrong with the file that `KIT_BEAT_FILE` names, nothing when it is fresh."""
     try:
         age = beat_age(os.environ["KIT_BEAT_FILE"])
     except FileNotFoundError:
-        print("worker: no beat yet")  # noqa: T201
-        return 1
-    if age > STALE_SECONDS:
-        print(f"worker: last beat {age:.0f} s ago")  # noqa: T201
+        return "no beat yet"
+    return f"last beat {age:.0f} s ago" if age > STALE_SECONDS else ""
+
+
+def main() -> int:
+    """Return 0 when the worker beats and its broker answers, 1 with the reason otherwise."""
+    if problem := beat_problem():
+        print(f"worker: {problem}")  # noqa: T201
         return 1
     return broker.main()
 

@@ -59,5 +59,8 @@ class Runtime(Protocol):
     def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
         """Yield log lines of the named instances, or of all, oldest first."""
 
+    def ask(self, service: str, command: list[str]) -> str:
+        """Run a command with the environment of a service that is up; return what it printed."""
+
     def airflow(self, arguments: list[str]) -> int:
         """Run Airflow's own command line in the scheduler's place; return its exit code."""

@@ -102,6 +102,11 @@ class Compose:
                 if plain.partition("|")[0].strip() in wanted:
                     yield plain
 
+    def ask(self, service: str, command: list[str]) -> str:
+        """See `base.Runtime`."""
+        self._require_up()
+        return docker_engine.run("compose", "exec", "--no-TTY", service, *command, cwd=str(self.settings.root))
+
     def airflow(self, arguments: list[str]) -> int:
         """See `base.Runtime`."""
         self._require_up()

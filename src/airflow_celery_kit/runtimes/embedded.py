@@ -117,6 +117,15 @@ class Embedded:
         paths = [self.supervision.logs / f"{name}.log" for name in services.matching(names, known)]
         return log_files.read(paths, follow, lines)
 
+    def ask(self, service: str, command: list[str]) -> str:
+        """See `base.Runtime`."""
+        self._require_up()
+        environment = services.environment_of(self.settings, f"{service}-1", inherited(os.environ))
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise KitError(f"{service}: {ended.stderr.strip().splitlines()[-1]}")
+        return ended.stdout
+
     def airflow(self, arguments: list[str]) -> int:
         """See `base.Runtime`."""
         self._require_up()
@@ -210,7 +219,8 @@ class Embedded:
             )
         except subprocess.TimeoutExpired:
             return f"no answer within {PROBE_SECONDS:.0f} s"
-        return "" if ended.returncode == 0 else (ended.stdout.strip() or ended.stderr.strip() or "check failed")
+        said = (ended.stdout.strip() or ended.stderr.strip() or "check failed").splitlines()[0]
+        return "" if ended.returncode == 0 else said
 
 
 Check = tuple[list[str], dict[str, str]]

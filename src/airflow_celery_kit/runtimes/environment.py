@@ -62,6 +62,19 @@ def broker(settings: Settings) -> dict[str, str]:
     }
 
 
+def controller(settings: Settings) -> dict[str, str]:
+    """Return what opens both databases and the broker for the controller, as users of its own."""
+    server = f"postgresql://kit@{LOOPBACK}:{settings['POSTGRES_PORT']}"
+    return {
+        "KIT_METADATA_CONN": f"{server}/airflow",
+        "KIT_RESULTS_CONN": f"{server}/celery",
+        "PGPASSFILE": str(settings.secrets / "pgpass_controller"),
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://{LOOPBACK}:{settings['VALKEY_PORT']}/0",
+        "KIT_BROKER_USER": "kit",
+        "KIT_BROKER_PASSWORD_FILE": str(settings.secrets / "controller_password"),
+    }
+
+
 def results(settings: Settings) -> dict[str, str]:
     """Return what opens the result database."""
     return {

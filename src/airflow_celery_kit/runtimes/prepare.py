@@ -17,8 +17,33 @@ from psycopg2.extensions import encrypt_password
 DATABASES = ("airflow", "celery")
 
 
+# The controller's role owns no database. A transaction that it leaves open, because it was frozen, ends by itself.
+CONTROLLER = "kit"
+CONTROLLER_SETTINGS = {
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "10s",
+    "lock_timeout": "3s",
+}
+METADATA_GRANTS = """
+CREATE SCHEMA IF NOT EXISTS kit;
+CREATE TABLE IF NOT EXISTS kit.lease (
+    name text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL
+);
+INSERT INTO kit.lease VALUES ('repair', '', 0, now()) ON CONFLICT DO NOTHING;
+GRANT USAGE ON SCHEMA kit TO kit;
+GRANT SELECT, UPDATE ON kit.lease TO kit;
+GRANT SELECT ON task_instance TO kit;
+GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_heartbeat_at, updated_at) ON task_instance TO kit;
+"""
+RESULTS_GRANTS = """
+GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
+GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
+"""
+
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
+# Raised with every change of what stands above.
+KIT_SCHEMA = 1
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 
@@ -60,6 +85,13 @@ def make_roles_and_databases(superuser_uri: str) -> None:
             for name in DATABASES:
                 make_role(cursor, name, secret(f"{name}_db_password"))
                 make_database(cursor, name)
+            make_role(cursor, CONTROLLER, secret("kit_db_password"))
+            for name, value in CONTROLLER_SETTINGS.items():
+                setting = sql.SQL("ALTER ROLE {} SET {} = {}")
+                cursor.execute(setting.format(sql.Identifier(CONTROLLER), sql.Identifier(name), sql.Literal(value)))
+            for name in DATABASES:
+                grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+                cursor.execute(grant.format(sql.Identifier(name), sql.Identifier(CONTROLLER)))
     finally:
         connection.close()
 
@@ -67,7 +99,7 @@ def make_roles_and_databases(superuser_uri: str) -> None:
 def stamp_of(administrator: str) -> str:
     """Return what a database prepared by this installation has as its comment."""
     versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONED)
-    return f"prepared for {versions}, administrator {administrator}, schema "
+    return f"prepared for {versions}, administrator {administrator}, kit {KIT_SCHEMA}, schema "
 
 
 def is_prepared(administrator: str) -> bool:
@@ -94,6 +126,25 @@ def write_stamp(administrator: str) -> None:
     ):
         cursor.execute("SELECT version_num FROM alembic_version")
         cursor.execute("COMMENT ON DATABASE airflow IS %s", (stamp_of(administrator) + cursor.fetchone()[0],))
+
+
+def make_result_tables() -> None:
+    """Make Celery's tables before its workers do, which would all try at the same time."""
+    from celery.backends.database.models import ResultModelBase
+    from sqlalchemy import create_engine
+
+    ResultModelBase.metadata.create_all(create_engine(uri("celery", "celery")))
+
+
+def grant_to_controller() -> None:
+    """Give the controller's role the few rights that it needs, as the owner of each database."""
+    for name, grants in (("airflow", METADATA_GRANTS), ("celery", RESULTS_GRANTS)):
+        with (
+            contextlib.closing(psycopg2.connect(uri(name, name))) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(grants)
 
 
 def migrate() -> None:
@@ -124,6 +175,8 @@ def main() -> None:
     if not is_prepared(administrator):
         migrate()
         make_administrator(administrator)
+        make_result_tables()
+        grant_to_controller()
         write_stamp(administrator)
     print("databases, schema and administrator are ready")  # noqa: T201
 

@@ -1,6 +1,6 @@
 """Runs in: the embedded runtime; the table of its services, the counterpart of docker-compose.yml.
 
-An instance is a service and a number: `airflow-worker-2`. Services without `scalable` have the number 1 only.
+An instance is a service and a number: `airflow-worker-2`. Services without `count` have the number 1 only.
 """
 
 import re
@@ -23,6 +23,7 @@ class Service:
     """An Airflow service: its command, the parts of its environment, its health check, its seconds to stop.
 
     `{instance}` in the command stands for the instance's name and `{KNOB}` for a knob of `.env`; `probe` likewise.
+    `count` names the knob that says how many instances there are; without it there is one.
     """
 
     name: str
@@ -30,18 +31,21 @@ class Service:
     groups: tuple[Group, ...]
     probe: tuple[str, ...]
     stop_seconds: int | str = 30
-    scalable: bool = False
+    count: str = ""
 
     @property
     def is_worker(self) -> bool:
         """Whether it consumes tasks."""
-        return self.command[:3] == ("airflow", "celery", "worker")
+        return "airflow_celery_kit.worker.guard" in self.command
 
 
-def _worker(name: str, queue: str, slots: str, scalable: bool) -> Service:
+def _worker(name: str, queue: str, slots: str, count: str = "") -> Service:
     return Service(
         name,
         (
+            "python",
+            "-m",
+            "airflow_celery_kit.worker.guard",
             "airflow",
             "celery",
             "worker",
@@ -56,7 +60,7 @@ def _worker(name: str, queue: str, slots: str, scalable: bool) -> Service:
         (env.broker, env.results),
         (f"{PROBES}.worker",),
         stop_seconds="STOP_GRACE",
-        scalable=scalable,
+        count=count,
     )
 
 
@@ -86,8 +90,16 @@ AIRFLOW = (
         (f"{PROBES}.job", "TriggererJob"),
         stop_seconds=60,
     ),
-    _worker("airflow-worker", "default", "{WORKER_CONCURRENCY}", scalable=True),
-    _worker("airflow-worker-heavy", "heavy", "{HEAVY_WORKER_CONCURRENCY}", scalable=False),
+    _worker("airflow-worker", "default", "{WORKER_CONCURRENCY}", count="WORKERS"),
+    _worker("airflow-worker-heavy", "heavy", "{HEAVY_WORKER_CONCURRENCY}"),
+    Service(
+        "airflow-controller",
+        ("python", "-m", "airflow_celery_kit.controller.main"),
+        (env.controller,),
+        (f"{PROBES}.controller",),
+        stop_seconds=15,
+        count="CONTROLLERS",
+    ),
     Service(
         "airflow-flower",
         (
@@ -107,7 +119,7 @@ def instances(settings: Settings) -> list[str]:
     """Return the instances that should run, servers first, in the order they are started."""
     heavy = "heavy" in settings["COMPOSE_PROFILES"].split(",")
     chosen = [service for service in AIRFLOW if heavy or service.name != "airflow-worker-heavy"]
-    numbered = [(service.name, settings.number("WORKERS") if service.scalable else 1) for service in chosen]
+    numbered = [(service.name, settings.number(service.count) if service.count else 1) for service in chosen]
     return [f"{name}-1" for name in SERVERS] + [f"{name}-{n}" for name, count in numbered for n in range(1, count + 1)]
 
 

@@ -1,11 +1,16 @@
 """Runs in: the scheduler and its publishing processes; Celery asks it once for every message.
 
 Celery merges what `route` returns under the options that Airflow passes, so Airflow's queue stays. It runs under the
-executor's publish timeout: it imports little, does no I/O and never raises.
+executor's publish timeout: it imports little. It raises nothing but the timeout that keeps a task while the broker is away.
 """
 
 import json
 from typing import Any
+
+from airflow_celery_kit.probes import broker
+from airflow_celery_kit.scheduler.gate import Gate, refuse
+
+GATE = Gate(broker.write_from_environment)
 
 
 def describe(args: Any) -> str:
@@ -32,4 +37,6 @@ def route(name: str, args: Any, kwargs: Any, options: dict[str, Any], task: Any 
     Celery writes `argsrepr` and `kwargsrepr` into the message's headers and events; left alone they would
     hold the workload with its bearer token.
     """
+    if problem := GATE.closed():
+        refuse(problem)
     return {"argsrepr": describe(args), "kwargsrepr": "{}"}

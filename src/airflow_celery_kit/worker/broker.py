@@ -10,7 +10,28 @@ from pathlib import Path
 # Valkey serves step 0 first. Airflow's environment variables can only give text, which breaks the transport.
 PRIORITY_STEPS = list(range(10))
 
-TRANSPORT_OPTIONS = {"priority_steps": PRIORITY_STEPS, "queue_order_strategy": "priority"}
+# Between a queue's name and a step in the name of a list (`kombu/transport/redis.py`).
+SEPARATOR = "\x06\x16"
+
+# What a worker says it holds is the key `kit:worker:<its name>`.
+REPORT_KEY = "kit:worker:"
+
+TRANSPORT_OPTIONS = {
+    "priority_steps": PRIORITY_STEPS,
+    "queue_order_strategy": "priority",
+    # A frozen connection is noticed and replaced without losing what was on its way: the four go together, any one
+    # alone lost messages or never recovered.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    "retry_on_timeout": True,
+    "health_check_interval": 10,
+    # Looks for deliveries past the visibility timeout every 5 s instead of every 100 s.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+
+# A publish that fails goes on trying, so that it ends as Airflow's own timeout, which costs the task no try.
+PUBLISH_RETRY_POLICY = {"max_retries": 100, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
 
 
 def credentials() -> dict[str, str]:

@@ -25,6 +25,10 @@ def build() -> dict[str, Any]:
         "task_routes": (route,),
         # Flower sees workers and tasks through these events.
         "worker_send_task_events": True,
+        # A result that cannot be stored holds a slot of the executor, so the worker waits for its database.
+        "result_backend_always_retry": True,
+        "result_backend_max_sleep_between_retries_ms": 2000,
+        "task_publish_retry_policy": broker.PUBLISH_RETRY_POLICY,
         "task_send_sent_event": True,
     }
 

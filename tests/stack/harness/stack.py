@@ -1,5 +1,6 @@
 """Runs in: stack tests; one running stack, driven through `kit`, its APIs and the machine, the same on both runtimes."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg2
+import valkey
 
 from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.runtimes import docker_engine
+from airflow_celery_kit.runtimes.environment import LOOPBACK
+from airflow_celery_kit.runtimes.servers import Servers
+from airflow_celery_kit.runtimes.supervision import Supervision
 from airflow_celery_kit.settings import Settings
 from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import clean_environment
@@ -149,6 +156,43 @@ class Stack:
         """Return a client of Flower."""
         auth = (self.settings["FLOWER_USER"], self.settings["FLOWER_PASSWORD"]) if login else None
         return httpx.Client(base_url=self.settings.url("FLOWER_PORT"), auth=auth, timeout=20, trust_env=False)
+
+    def start_instance(self, name: str) -> None:
+        """Start one stopped instance and nothing else."""
+        if self.runtime == "compose":
+            docker_engine.run("start", f"{self.settings.project}-{name}")
+        else:
+            Supervision(self.settings).start(name)
+
+    def broker(self) -> valkey.Valkey:
+        """Return a client of the broker as Celery's user; embedded runtime only."""
+        return valkey.Valkey(
+            host=LOOPBACK, port=self.settings.number("VALKEY_PORT"), username="airflow",
+            password=self.settings["VALKEY_PASSWORD"], socket_timeout=10,
+        )  # fmt: skip
+
+    def cancel_consumer(self, worker: str, queue: str) -> None:
+        """Let a worker forget a queue, as a lost subscription does; it still answers ping."""
+        code = (
+            "from airflow.providers.celery.executors.celery_executor import app;"
+            f"print(app.control.cancel_consumer({queue!r}, destination=['celery@{worker}'], reply=True))"
+        )
+        assert "no longer consuming" in self.inside("airflow-scheduler-1", code).stdout
+
+    def leader(self) -> str:
+        """Return the controller that holds the lease now, nothing while nobody does."""
+        with contextlib.closing(
+            psycopg2.connect(
+                host=LOOPBACK, port=self.settings["POSTGRES_PORT"], user="kit", dbname="airflow", password=self.settings["KIT_DB_PASSWORD"]
+            )
+        ) as connection, connection.cursor() as cursor:  # fmt: skip
+            cursor.execute("SELECT holder FROM kit.lease WHERE expires_at > clock_timestamp()")
+            row = cursor.fetchone()
+        return str(row[0]) if row else ""
+
+    def wipe_broker(self) -> None:
+        """Remove the data of a broker that is stopped; embedded runtime only."""
+        shutil.rmtree(Servers.of(self.settings).valkey_data / "appendonlydir")
 
     def inside(self, instance: str, code: str) -> subprocess.CompletedProcess[str]:
         """Run Python code with the environment of a service's own process."""

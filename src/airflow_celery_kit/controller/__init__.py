@@ -1,0 +1,1 @@
+"""Runs in: airflow-controller; the control loops, kept empty."""

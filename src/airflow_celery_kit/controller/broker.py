@@ -1,0 +1,79 @@
+"""Runs in: airflow-controller and `kit repair`; what the broker holds and what live workers say, read and tidied.
+
+Key layout of kombu's Redis transport (`kombu/transport/redis.py`): a list for each queue and priority step, a hash
+`unacked` of delivered messages with the sorted set `unacked_index`, a set `_kombu.binding.*` for each exchange.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_celery_kit.core.repair import Messages
+from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
+from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
+
+REPLIES = "_kombu.binding.reply.celery.pidbox"
+# A reply queue is used for seconds; Celery leaves one behind for every process that asked and died.
+REPLY_IDLE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The broker through a client of the `valkey` library that decodes nothing."""
+
+    client: Any
+
+    def messages(self) -> Messages:
+        """Return the ids of all messages. Raises valkey.ValkeyError when the broker is away."""
+        waiting = frozenset(_id(raw) for key in self._lists() for raw in self.client.lrange(key, 0, -1))
+        delivered = self.client.hvals("unacked")
+        return Messages(waiting, frozenset(_id(json.dumps(json.loads(raw)[0])) for raw in delivered))
+
+    def held(self) -> dict[str, frozenset[str]]:
+        """Return each live worker's name and the ids it holds; a worker that stops reporting vanishes with its key."""
+        found = {}
+        for key in self.client.scan_iter(match=f"{KEY}*", count=1000):
+            if raw := self.client.get(key):
+                found[key.decode().removeprefix(KEY)] = frozenset(json.loads(raw)["held"])
+        return found
+
+    def forget_delivery(self, message: str) -> None:
+        """Drop a delivered message that nobody will acknowledge, so that it is not delivered a second time."""
+        for tag, raw in self.client.hgetall("unacked").items():
+            if _id(json.dumps(json.loads(raw)[0])) == message:
+                with self.client.pipeline(transaction=True) as pipeline:
+                    pipeline.zrem("unacked_index", tag).hdel("unacked", tag).execute()
+
+    def drop_orphan_replies(self) -> int:
+        """Remove reply queues that nobody reads any more; return how many."""
+        dropped = 0
+        for key in self.client.scan_iter(match="*.reply.celery.pidbox", count=1000):
+            if key.startswith(b"_kombu") or self.client.object("idletime", key) < REPLY_IDLE_SECONDS:
+                continue
+            queue = key.decode()
+            gone = [member for member in self.client.smembers(REPLIES) if member.decode().endswith(queue)]
+            with self.client.pipeline(transaction=True) as pipeline:
+                pipeline.delete(key)
+                for member in gone:
+                    pipeline.srem(REPLIES, member)
+                pipeline.execute()
+            dropped += 1
+        return dropped
+
+    def _lists(self) -> Iterator[str]:
+        queues = {
+            member.decode().rpartition(SEPARATOR)[2]
+            for binding in self.client.scan_iter(match="_kombu.binding.*", count=1000)
+            if b"pidbox" not in binding and b"celeryev" not in binding
+            for member in self.client.smembers(binding)
+        }
+        for queue in sorted(queues):
+            yield from (f"{queue}{SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS)
+
+
+def _id(message: bytes | str) -> str:
+    try:
+        return str(json.loads(message)["headers"]["id"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,64 @@
+"""Runs in: airflow-controller and `kit repair`; what Airflow believes, and the two changes that free a stuck task instance.
+
+The role `kit` may read task instances and change the few columns named here; of the results it may write one row a message.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from airflow_celery_kit.core.repair import HEARTBEAT_SECONDS, Action, Finding, TaskInstance
+
+# The columns are the fields of TaskInstance, in their order.
+BELIEVED = """
+SELECT id::text,
+       dag_id || '/' || run_id || '/' || task_id || CASE WHEN map_index >= 0 THEN '[' || map_index || ']' ELSE '' END
+           || CASE WHEN try_number > 1 THEN '#' || try_number ELSE '' END,
+       state, external_executor_id, coalesce(hostname, ''),
+       extract(epoch FROM now() - queued_dttm)::float8, extract(epoch FROM now() - last_heartbeat_at)::float8
+FROM task_instance
+WHERE state IN ('queued', 'running') AND external_executor_id IS NOT NULL AND queued_dttm IS NOT NULL
+"""
+# Without a scheduler's name on it, the row is nobody's failure when the executor hears of the old message's end.
+REQUEUE = """
+UPDATE task_instance
+SET state = 'scheduled', queued_by_job_id = NULL, external_executor_id = NULL, queued_dttm = NULL, updated_at = now()
+WHERE id = %(id)s AND state = 'queued' AND external_executor_id = %(message)s
+"""
+# The scheduler's own search for silent tasks does the rest: retry or failure, callbacks, the executor's slot.
+FREE = """
+UPDATE task_instance SET last_heartbeat_at = now() - interval '1 day'
+WHERE id = %(id)s AND state = 'running' AND external_executor_id = %(message)s
+  AND last_heartbeat_at < now() - %(silence)s * interval '1 s'
+"""
+CHANGES = {Action.REQUEUE: REQUEUE, Action.FREE: FREE}
+# The executor polls the result of the old message; without one it would hold that message's slot for ever.
+CLOSE = """
+INSERT INTO celery_taskmeta (id, task_id, status, date_done)
+VALUES (nextval('task_id_sequence'), %(message)s, 'FAILURE', now() AT TIME ZONE 'utc')
+ON CONFLICT (task_id) DO UPDATE SET status = 'FAILURE' WHERE celery_taskmeta.status <> 'SUCCESS'
+"""
+
+Fence = Callable[[], AbstractContextManager[Any]]
+
+
+def believed(connection: Any) -> list[TaskInstance]:
+    """Return the task instances that Airflow takes for queued or running. Raises psycopg2.Error."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(BELIEVED)
+        return [TaskInstance(*row) for row in cursor.fetchall()]
+
+
+def change(finding: Finding, fence: Fence, results: Any) -> bool:
+    """Do what a finding says, inside `fence`; return whether it was still so. `results` is the result database.
+
+    Raises LeaseLostError from the fence and psycopg2.Error; then nothing was changed.
+    """
+    values = {"id": finding.task.id, "message": finding.task.message, "silence": HEARTBEAT_SECONDS}
+    with fence() as cursor:
+        cursor.execute(CHANGES[finding.action], values)
+        changed = bool(cursor.rowcount)
+    if changed and finding.action is Action.REQUEUE:
+        with results, results.cursor() as cursor:
+            cursor.execute(CLOSE, values)
+    return changed

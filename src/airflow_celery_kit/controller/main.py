@@ -1,0 +1,147 @@
+"""Runs in: airflow-controller; looks every two seconds for task instances that are stuck, and repairs them when it leads.
+
+`python -m airflow_celery_kit.controller.main` runs for ever; with `--once` it prints what is stuck as JSON and ends, with
+`--once --act` it repairs that too. Every controller looks; the one that holds the lease acts.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import valkey
+
+from airflow_celery_kit import instance
+from airflow_celery_kit.controller import database
+from airflow_celery_kit.controller.lease import Lease, LeaseLostError
+from airflow_celery_kit.controller.sight import Connections, look
+from airflow_celery_kit.core.repair import Finding, Suspicions
+
+LOOK_SECONDS = 2.0
+# Workers find their way back to a broker that was away; until then they report nothing and hold what they held.
+SETTLE_SECONDS = 20.0
+TIDY_SECONDS = 60.0
+
+AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
+
+
+def say(event: str, **facts: Any) -> None:
+    """Write one structured log line."""
+    print(json.dumps({"event": event, "controller": instance.name(), **facts}), flush=True)  # noqa: T201
+
+
+@dataclass
+class Controller:
+    """One controller between two looks: what it suspects, since when it sees everything, whether it leads."""
+
+    connections: Connections = field(default_factory=Connections)
+    suspicions: Suspicions = field(default_factory=Suspicions)
+    seeing_since: float | None = None
+    token: int | None = None
+    tidied: float = 0.0
+
+    def step(self, now: float) -> None:
+        """Look once and, as the leader, repair what is confirmed. `now` is steady, in seconds. Raises one of AWAY."""
+        confirmed = self.suspicions.confirmed(look(self.connections), now)
+        self.seeing_since = now if self.seeing_since is None else self.seeing_since
+        lease = Lease(self.connections.metadata, "repair", instance.name(), self.token)
+        led, leads = self.token, lease.hold()
+        self.token = lease.token
+        if leads and led != self.token:
+            say("leads", token=self.token)
+        if leads and now - self.seeing_since >= SETTLE_SECONDS:
+            self._repair(confirmed, lease)
+            self._tidy(now)
+
+    def blind(self, problem: Exception) -> None:
+        """One side cannot be seen: whatever was suspected before says nothing any more."""
+        if self.seeing_since is not None:
+            say("blind", reason=str(problem).strip())
+        self.seeing_since = None
+        self.suspicions.forget()
+        self.connections.drop()
+
+    def _repair(self, confirmed: list[Finding], lease: Lease) -> None:
+        for finding in confirmed:
+            act(finding, lease.fenced(), self.connections)
+
+    def _tidy(self, now: float) -> None:
+        if now - self.tidied >= TIDY_SECONDS:
+            self.tidied = now
+            if dropped := self.connections.broker.drop_orphan_replies():
+                say("tidied", reply_queues=dropped)
+
+
+def act(finding: Finding, fence: AbstractContextManager[Any], connections: Connections) -> bool:
+    """Repair one finding and say so; return whether it was still stuck."""
+    facts = {"task": finding.task.name, "message": finding.task.message, "reason": finding.reason}
+    try:
+        changed = database.change(finding, lambda: fence, connections.results)
+    except LeaseLostError as lost:
+        say("refused", because=str(lost), **facts)
+        return False
+    if changed:
+        connections.broker.forget_delivery(finding.task.message)
+        say(str(finding.action), **facts)
+    return changed
+
+
+def run(controller: Controller, beat: Path) -> None:
+    """Look for ever; `beat` is touched after each complete look, for the health check."""
+    while True:
+        try:
+            controller.step(time.monotonic())
+            beat.touch()
+        except AWAY as problem:
+            controller.blind(problem)
+        time.sleep(LOOK_SECONDS)
+
+
+def once(act_too: bool) -> None:
+    """Print what is stuck now as JSON; with `act_too` repair it. Each change applies only to what is still as it was seen."""
+    connections = Connections()
+    found = look(connections)
+    rows = [
+        {"task": one.task.name, "action": str(one.action), "reason": one.reason, "message": one.task.message} for one in found
+    ]  # fmt: skip
+    if act_too:
+        for row, finding in zip(rows, found, strict=True):
+            row["done"] = act(finding, transaction(connections.metadata), connections)
+    print(json.dumps({"stuck": rows}))  # noqa: T201
+
+
+class transaction(AbstractContextManager[Any]):
+    """A plain transaction in the place of a fenced one, for the operator's own call."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> Any:
+        self.connection.__enter__()
+        return self.connection.cursor()
+
+    def __exit__(self, *problem: Any) -> None:
+        self.connection.__exit__(*problem)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the controller, or one look; return 1 with the reason when that look cannot be had."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if "--once" not in arguments:
+        run(Controller(), Path(os.environ["KIT_BEAT_FILE"]))
+    try:
+        once("--act" in arguments)
+    except AWAY as problem:
+        print(f"database or broker does not answer: {str(problem).strip()}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Runs in: anywhere; pure decisions, without Airflow, Celery, databases, clock or network."""

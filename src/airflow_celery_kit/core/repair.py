@@ -1,0 +1,105 @@
+"""Runs in: airflow-controller and `kit repair`; decides which task instances are stuck, from what three sides believe.
+
+Airflow believes that a task instance is queued or running under a message id; the broker holds messages; live workers
+say which messages they hold. A task instance that neither broker nor worker knows will never end by itself.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+# A message is published a scheduler loop after its row says so, and is in nobody's hands while a worker takes it.
+QUEUED_SECONDS = 20.0
+# A task's supervisor beats every 5 s; three missed beats and its worker silent is no coincidence.
+HEARTBEAT_SECONDS = 20.0
+# A heartbeat that was dated back for good; the scheduler has yet to look.
+FREED_SECONDS = 43_200.0
+# What is wrong must stay wrong this long, over several looks, before anything is done about it.
+CONFIRM_SECONDS = 6.0
+
+
+class Action(StrEnum):
+    """What is done about a stuck task instance."""
+
+    REQUEUE = "requeue"
+    FREE = "free"
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """What Airflow believes. `message` is the Celery id; `age` the seconds since it was queued, `silence` since its last heartbeat."""
+
+    id: str
+    name: str
+    state: str
+    message: str
+    hostname: str
+    age: float
+    silence: float | None
+
+
+@dataclass(frozen=True)
+class Messages:
+    """The ids that the broker holds: in its queues, and delivered to a worker that has not acknowledged them."""
+
+    waiting: frozenset[str] = frozenset()
+    unacked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A stuck task instance, what helps, and why in words."""
+
+    task: TaskInstance
+    action: Action
+    reason: str
+
+
+def diagnose(tasks: Iterable[TaskInstance], messages: Messages, held: Mapping[str, frozenset[str]]) -> list[Finding]:
+    """Return what is stuck; `held` maps each live worker to the ids of the messages in its hands."""
+    in_hands = frozenset().union(*held.values())
+    found = []
+    for task in tasks:
+        if task.message in in_hands:
+            continue
+        if task.state == "queued":
+            reason = _why_queued_is_stuck(task, messages)
+            action = Action.REQUEUE
+        else:
+            reason = _why_running_is_stuck(task, held)
+            action = Action.FREE
+        if reason:
+            found.append(Finding(task, action, reason))
+    return found
+
+
+def _why_queued_is_stuck(task: TaskInstance, messages: Messages) -> str:
+    if task.age < QUEUED_SECONDS or task.message in messages.waiting:
+        return ""
+    if task.message in messages.unacked:
+        return "a worker that is gone took its message and did not start it"
+    return "its message is in no queue and in no worker's hands"
+
+
+def _why_running_is_stuck(task: TaskInstance, held: Mapping[str, frozenset[str]]) -> str:
+    if task.silence is None or not HEARTBEAT_SECONDS <= task.silence < FREED_SECONDS:
+        return ""
+    state = "does not have it" if task.hostname in held else "is gone"
+    return f"its worker {task.hostname} {state} and its last heartbeat is {task.silence:.0f} s old"
+
+
+@dataclass
+class Suspicions:
+    """Remembers since when each finding is seen, so that nothing is repaired on one look."""
+
+    since: dict[tuple[str, str, Action], float] = field(default_factory=dict)
+
+    def confirmed(self, findings: Iterable[Finding], now: float) -> list[Finding]:
+        """Return the findings that were seen at every look for CONFIRM_SECONDS; `now` in seconds of one steady clock."""
+        seen = {(one.task.id, one.task.message, one.action): one for one in findings}
+        self.since = {key: self.since.get(key, now) for key in seen}
+        return [one for key, one in seen.items() if now - self.since[key] >= CONFIRM_SECONDS]
+
+    def forget(self) -> None:
+        """Begin anew, as after an outage in which nothing could be seen."""
+        self.since.clear()

@@ -1,0 +1,48 @@
+"""Runs in: the scheduler and its publishing processes; lets a message out only when the broker takes one.
+
+Airflow fails a task at once when publishing raises anything but its own timeout, and waits a second for each of those.
+While the broker is away or full the gate raises that timeout at once, for every message of a batch after the first: the
+executor keeps them, no task loses a try, and the scheduler's loop stays quick.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# A broker that took a message just now takes the next.
+OPEN_SECONDS = 0.5
+# Between two looks at a broker that is away.
+CLOSED_SECONDS = 2.0
+
+
+@dataclass
+class Gate:
+    """Asks `knock`, which raises OSError when the broker takes nothing; `clock` is steady and in seconds."""
+
+    knock: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+    until: float = 0.0
+    problem: str = ""
+
+    def closed(self) -> str:
+        """Return why nothing can be published now, nothing when it can."""
+        if self.clock() >= self.until:
+            self.problem = self._ask()
+            self.until = self.clock() + (CLOSED_SECONDS if self.problem else OPEN_SECONDS)
+        return self.problem
+
+    def _ask(self) -> str:
+        try:
+            self.knock()
+        except OSError as problem:
+            return str(problem) or type(problem).__name__
+        except (KeyError, ValueError):
+            return ""  # Not the kit's own broker address: nothing to look at, so nothing is held back.
+        return ""
+
+
+def refuse(problem: str) -> None:
+    """Raise the timeout that Airflow's executor takes as a reason to keep a task and try again."""
+    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+    raise AirflowTaskTimeout(f"nothing is published while the broker is not there: {problem}")

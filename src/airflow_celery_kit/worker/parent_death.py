@@ -1,0 +1,31 @@
+"""Runs in: Celery workers; no pool or task process outlives the process that forked it.
+
+Celery's pool processes and Airflow's task processes are plain forks. Killing only the first of them left the others
+running under init, without anybody who would collect their result.
+"""
+
+import ctypes
+import os
+import signal
+
+# prctl(2)
+PR_SET_PDEATHSIG = 1
+
+
+def install() -> None:
+    """Let every process that is forked from here on, and their forks, be killed when its parent dies.
+
+    The kernel clears the wish when a process is replaced (`exec`), so what a task starts itself is left alone.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = [os.getpid()]
+
+    def remember() -> None:
+        parent[0] = os.getpid()
+
+    def die_with_parent() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent[0]:
+            os._exit(1)
+
+    os.register_at_fork(before=remember, after_in_child=die_with_parent)

@@ -1,0 +1,83 @@
+"""Runs in: Celery workers; tells the controller every two seconds which messages the worker holds, and its health check that it beats.
+
+The report is a key in the broker that expires: a worker that is dead, frozen, or cut off stops existing there by itself.
+The beat file is touched at the same moment, from the worker's own event loop, while it is connected and not deaf.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from celery import bootsteps
+from celery.worker import state
+
+from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
+from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
+from airflow_celery_kit.worker.hearing import Hearing
+
+EVERY_SECONDS = 2.0
+# Five reports: a busy event loop skips one or two.
+LIFE_SECONDS = 10
+
+
+def report(requests: Iterable[Any]) -> str:
+    """Return the JSON of a report: the ids of the messages that are reserved or running here."""
+    return json.dumps({"held": sorted({request.id for request in requests})})
+
+
+def beat_file() -> Path | None:
+    """Return the file named by `KIT_BEAT_FILE`, or None where no health check reads one."""
+    named = os.environ.get("KIT_BEAT_FILE")
+    return Path(named) if named else None
+
+
+class Reporter(bootsteps.StartStopStep):
+    """A step of the worker's consumer, started at every connection to the broker and stopped with it."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self.timer: Any = None
+        self.hearing = Hearing()
+        # Which queues this worker is for; a consumer that lost them knows of none.
+        self.queues = [str(queue) for queue in consumer.app.amqp.queues.consume_from]
+
+    def start(self, consumer: Any) -> None:
+        """Report now and from now on."""
+        self.timer = consumer.timer.call_repeatedly(EVERY_SECONDS, self.send, (consumer,))
+        self.send(consumer)
+
+    def stop(self, consumer: Any) -> None:
+        """Stop reporting; the key runs out by itself, because tasks may go on."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+
+    def send(self, consumer: Any) -> None:
+        """Write the report and beat. An error of the broker is the connection's business, which notices by itself."""
+        name = consumer.hostname.removeprefix("celery@")
+        # The channel's own client has a blocking read under way; this one comes from its pool.
+        with consumer.connection.default_channel.conn_or_acquire() as client:
+            client.set(f"{KEY}{name}", report({*state.reserved_requests, *state.active_requests}), ex=LIFE_SECONDS)
+            deaf = self.is_deaf(consumer, client)
+        if not deaf and (path := beat_file()):
+            path.touch()
+
+    def is_deaf(self, consumer: Any, client: Any) -> bool:
+        """Return whether messages wait in this worker's queues that it does not take."""
+        lists = [f"{queue}{SEPARATOR}{step}" if step else queue for queue in self.queues for step in PRIORITY_STEPS]
+        with client.pipeline(transaction=False) as pipeline:
+            for key in lists:
+                pipeline.llen(key)
+            waiting = sum(pipeline.execute())
+        free = consumer.pool.num_processes - len(state.reserved_requests)
+        return self.hearing.is_deaf(waiting, free, sum(state.total_count.values()), time.monotonic())
+
+
+def install(app: Any) -> None:
+    """Add the step to every worker of a Celery app."""
+    app.steps["consumer"].add(Reporter)

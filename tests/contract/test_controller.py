@@ -1,0 +1,220 @@
+"""The controller's lease, its changes and its rights, on real databases; its view of the broker, on messages that Celery wrote."""
+
+import contextlib
+import json
+
+import psycopg2
+import pytest
+import valkey
+from celery import Celery
+
+from airflow_celery_kit.controller import database, lease
+from airflow_celery_kit.controller.broker import Broker
+from airflow_celery_kit.controller.lease import Lease, LeaseLostError
+from airflow_celery_kit.core.repair import Action, Finding
+from airflow_celery_kit.runtimes import prepare
+from airflow_celery_kit.worker import broker as worker_broker
+
+METADATA = {"role": "airflow", "database": "airflow"}
+RESULTS = {"role": "celery", "database": "celery"}
+# The columns of Airflow 3.3's table that the controller touches, with its types.
+TABLE = """
+CREATE TABLE task_instance (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), run_id varchar(250), task_id varchar(250), map_index int,
+    try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
+    last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz
+)
+"""
+ROW = """
+INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,
+                           last_heartbeat_at, queued_by_job_id)
+VALUES ('sales', 'r1', 'load', 3, 2, %s, %s, 'worker-1', now() - interval '1 min', now() - interval '1 min', 7)
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(prepared):
+    """The tables, and the grants that airflow-init makes on them."""
+    prepared.query(TABLE, **METADATA)
+    prepared.query("CREATE SEQUENCE task_id_sequence", **RESULTS)
+    prepared.query(
+        "CREATE TABLE celery_taskmeta (id int PRIMARY KEY, task_id varchar(155) UNIQUE, status varchar(50), result bytea, date_done timestamp)",
+        **RESULTS,
+    )
+    prepared.query(prepare.METADATA_GRANTS, **METADATA)
+    prepared.query(prepare.RESULTS_GRANTS, **RESULTS)
+    yield prepared
+    prepared.query("DROP SCHEMA kit CASCADE; DROP TABLE task_instance", **METADATA)
+    prepared.query("DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS)
+
+
+@pytest.fixture
+def connect(ready):
+    """Opens connections as the controller's role; tables are emptied after the test."""
+    with contextlib.ExitStack() as opened:
+
+        def to(name: str):
+            settings = ready.settings
+            made = psycopg2.connect(
+                host="127.0.0.1", port=settings["POSTGRES_PORT"], user="kit", dbname=name, password=settings["KIT_DB_PASSWORD"]
+            )  # fmt: skip
+            return opened.enter_context(contextlib.closing(made))
+
+        yield to
+    ready.query("DELETE FROM task_instance", **METADATA)
+    ready.query("UPDATE kit.lease SET holder = '', expires_at = now() - interval '1 s'", **METADATA)
+    ready.query("DELETE FROM celery_taskmeta", **RESULTS)
+
+
+def test_one_leads_and_another_takes_over_when_the_lease_has_run_out(ready, connect):
+    first, second = (Lease(connect("airflow"), "repair", name) for name in ("one", "two"))
+    assert (first.hold(), second.hold(), first.hold()) == (True, False, True)
+    before = first.token
+    ready.query("UPDATE kit.lease SET expires_at = now() - interval '1 s'", **METADATA)
+    assert (second.hold(), first.hold()) == (True, False)
+    assert second.token > before
+    assert lease.LEASE_SECONDS <= 15
+
+
+def test_what_a_leader_wants_that_was_frozen_past_its_lease_is_refused_and_changes_nothing(ready, connect):
+    old, new = (Lease(connect("airflow"), "repair", name) for name in ("one", "two"))
+    old.hold()
+    ready.query(ROW, "queued", "m1", **METADATA)
+    (task,) = database.believed(connect("airflow"))
+    ready.query("UPDATE kit.lease SET expires_at = now() - interval '1 s'", **METADATA)
+    new.hold()
+    with pytest.raises(LeaseLostError):
+        database.change(Finding(task, Action.REQUEUE, ""), old.fenced, connect("celery"))
+    assert ready.query("SELECT state FROM task_instance", **METADATA) == [("queued",)]
+    assert ready.query("SELECT count(*) FROM celery_taskmeta", **RESULTS) == [(0,)]
+
+
+def test_a_process_that_restarts_under_the_same_name_fences_the_one_before(connect):
+    before, after = (Lease(connect("airflow"), "repair", "one") for _ in range(2))
+    assert before.hold() and after.hold()
+    with pytest.raises(LeaseLostError), before.fenced():
+        pytest.fail("the old token still works")
+
+
+def test_what_airflow_believes_is_read_with_ages(ready, connect):
+    ready.query(ROW, "running", "m1", **METADATA)
+    ready.query(ROW, "success", "m2", **METADATA)
+    (task,) = database.believed(connect("airflow"))
+    assert (task.name, task.state, task.message, task.hostname) == ("sales/r1/load[3]#2", "running", "m1", "worker-1")
+    assert 59 < task.age < 70 and 59 < task.silence < 70
+
+
+def test_a_lost_message_puts_its_task_back_without_a_try_and_closes_the_executors_slot(ready, connect):
+    leader = Lease(connect("airflow"), "repair", "one")
+    leader.hold()
+    ready.query(ROW, "queued", "m1", **METADATA)
+    (task,) = database.believed(connect("airflow"))
+    finding = Finding(task, Action.REQUEUE, "")
+    assert database.change(finding, leader.fenced, connect("celery"))
+    columns = "state, try_number, queued_by_job_id, external_executor_id"
+    assert ready.query(f"SELECT {columns} FROM task_instance", **METADATA) == [("scheduled", 2, None, None)]
+    assert ready.query("SELECT task_id, status FROM celery_taskmeta", **RESULTS) == [("m1", "FAILURE")]
+    assert not database.change(finding, leader.fenced, connect("celery")), "never twice"
+
+
+def test_a_task_that_started_meanwhile_is_left_alone(ready, connect):
+    leader = Lease(connect("airflow"), "repair", "one")
+    leader.hold()
+    ready.query(ROW, "queued", "m1", **METADATA)
+    (task,) = database.believed(connect("airflow"))
+    ready.query("UPDATE task_instance SET state = 'running', last_heartbeat_at = now()", **METADATA)
+    for action in Action:
+        assert not database.change(Finding(task, action, ""), leader.fenced, connect("celery"))
+    assert ready.query("SELECT count(*) FROM celery_taskmeta", **RESULTS) == [(0,)]
+
+
+def test_a_dead_tasks_heartbeat_is_dated_back_and_nothing_else_changes(ready, connect):
+    leader = Lease(connect("airflow"), "repair", "one")
+    leader.hold()
+    ready.query(ROW, "running", "m1", **METADATA)
+    (task,) = database.believed(connect("airflow"))
+    assert database.change(Finding(task, Action.FREE, ""), leader.fenced, connect("celery"))
+    old = "state, last_heartbeat_at < now() - interval '300 s', external_executor_id"
+    assert ready.query(f"SELECT {old} FROM task_instance", **METADATA) == [("running", True, "m1")]
+
+
+@pytest.mark.parametrize(
+    ("where", "statement"),
+    [
+        ("airflow", "UPDATE task_instance SET try_number = 9"),
+        ("airflow", "DELETE FROM task_instance"),
+        ("airflow", "DELETE FROM kit.lease"),
+        ("airflow", "CREATE TABLE mine ()"),
+        ("celery", "DELETE FROM celery_taskmeta"),
+    ],
+)
+def test_the_role_may_do_no_more_than_that(connect, where, statement):
+    with (
+        connect(where) as connection,
+        connection.cursor() as cursor,
+        pytest.raises(psycopg2.errors.InsufficientPrivilege),
+    ):
+        cursor.execute(statement)
+
+
+@pytest.fixture
+def app(stack, monkeypatch):
+    """A Celery app that publishes as the scheduler does."""
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(stack.settings.secrets / "valkey_password"))
+    celery = Celery("airflow", broker=f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0", set_as_current=False)
+    celery.conf.update(
+        broker_transport_options=dict(worker_broker.TRANSPORT_OPTIONS), **worker_broker.credentials()
+    )  # fmt: skip
+    yield celery
+    celery.close()
+    for key in stack.valkey.keys("*"):
+        stack.valkey.delete(key)
+
+
+@pytest.fixture
+def client(stack) -> valkey.Valkey:
+    """A client with the controller's own login."""
+    settings = stack.settings
+    return valkey.Valkey(
+        port=settings.number("VALKEY_PORT"), username="kit", password=settings["CONTROLLER_PASSWORD"], socket_timeout=5
+    )  # fmt: skip
+
+
+def test_messages_are_found_in_every_priority_and_in_the_hands_of_a_worker(app, client):
+    for number, priority in enumerate((0, 3, 9)):
+        app.send_task("execute_workload", args=["{}"], queue="default", priority=priority, task_id=f"m{number}")
+    app.send_task("execute_workload", args=["{}"], queue="heavy", task_id="m3")
+    seen = Broker(client)
+    assert seen.messages().waiting == {"m0", "m1", "m2", "m3"}
+    with app.connection_for_read() as connection, connection.SimpleQueue("heavy") as queue:
+        queue.get(timeout=5)
+        held = seen.messages()
+        assert (held.waiting, held.unacked) == ({"m0", "m1", "m2"}, {"m3"})
+        seen.forget_delivery("m3")
+        assert seen.messages().unacked == frozenset()
+        assert client.zcard("unacked_index") == 0
+
+
+def test_a_worker_lives_as_long_as_its_report(stack, client):
+    stack.valkey.set(f"{worker_broker.REPORT_KEY}worker-1", json.dumps({"held": ["m1"]}), px=300)
+    assert Broker(client).held() == {"worker-1": {"m1"}}
+    stack.valkey.delete(f"{worker_broker.REPORT_KEY}worker-1")
+    assert Broker(client).held() == {}
+
+
+def test_a_reply_queue_goes_only_when_nobody_used_it_for_long(stack, client, monkeypatch):
+    name = "b1.reply.celery.pidbox"
+    stack.valkey.rpush(name, "answer")
+    stack.valkey.sadd("_kombu.binding.reply.celery.pidbox", f"b1\x06\x16\x06\x16{name}")
+    assert Broker(client).drop_orphan_replies() == 0
+    monkeypatch.setattr("airflow_celery_kit.controller.broker.REPLY_IDLE_SECONDS", 0)
+    assert Broker(client).drop_orphan_replies() == 1
+    assert not stack.valkey.exists(name, "_kombu.binding.reply.celery.pidbox")
+
+
+@pytest.mark.parametrize(
+    "words", [("SET", "kit:worker:x", "1"), ("LPUSH", "default", "x"), ("FLUSHALL",), ("CONFIG", "GET", "*")]
+)
+def test_the_controllers_login_can_neither_publish_nor_wipe(client, words):
+    with pytest.raises(valkey.exceptions.NoPermissionError):
+        client.execute_command(*words)

@@ -1,0 +1,55 @@
+"""Runs in: stack tests; a run of the Dag `receipts`, and what its receipts prove."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+
+@dataclass(frozen=True)
+class Load:
+    """Equal tasks that leave a receipt when they start and when they end."""
+
+    stack: Stack
+    run_id: str
+    tasks: int
+
+    @classmethod
+    def start(cls, stack: Stack, tasks: int, seconds: float) -> "Load":
+        """Start the tasks and return at once."""
+        return cls(stack, stack.start_dag("receipts", {"tasks": tasks, "seconds": seconds}), tasks)
+
+    def receipts(self, what: str) -> list[dict[str, Any]]:
+        """Return the receipts of one kind, `start` or `end`, oldest first."""
+        name = self.run_id.replace("/", "_").replace(":", "_")
+        path = self.stack.root / "var" / "output" / "receipts" / f"{name}.jsonl"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [one for line in lines if (one := json.loads(line))["what"] == what]
+
+    def wait_started(self, count: int, seconds: float = 90) -> None:
+        """Wait until so many tasks have started."""
+        wait_for(f"{count} starts", lambda: len(self.receipts("start")) >= count, seconds, self.states)
+
+    def wait_ended(self, seconds: float = 180) -> None:
+        """Wait until the run has ended well and every task has left its receipt."""
+        state = self.stack.wait_run("receipts", self.run_id, seconds)
+        assert state == "success", self.states()
+        assert {one["index"] for one in self.receipts("end")} == set(range(self.tasks))
+
+    def states(self) -> dict[str, int]:
+        """Return how many task instances are in each state."""
+        found = self.stack.api.get(f"/dags/receipts/dagRuns/{self.run_id}/taskInstances", limit=100)["task_instances"]
+        states = [str(task["state"]) for task in found]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+    def second_attempts(self) -> set[int]:
+        """Return the tasks that took more than one try, as Airflow counts."""
+        found = self.stack.api.get(f"/dags/receipts/dagRuns/{self.run_id}/taskInstances", limit=100)["task_instances"]
+        return {task["map_index"] for task in found if task["try_number"] > 1}
+
+    def started_twice(self) -> set[int]:
+        """Return the tasks that left more than one start."""
+        starts = [one["index"] for one in self.receipts("start")]
+        return {index for index in starts if starts.count(index) > 1}

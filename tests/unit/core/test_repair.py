@@ -1,0 +1,77 @@
+"""What is stuck, from what Airflow, broker and workers believe; every case that must be left alone beside each that must not."""
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Messages, Suspicions, TaskInstance, diagnose
+
+QUEUED = TaskInstance("1", "sales/r1/load", "queued", "m1", "", 60.0, None)
+RUNNING = replace(QUEUED, state="running", hostname="worker-1", silence=60.0)
+IDLE = {"worker-1": frozenset(), "worker-2": frozenset()}
+
+
+@pytest.mark.parametrize(
+    ("task", "messages", "held"),
+    [
+        (QUEUED, Messages(waiting=frozenset({"m1"})), IDLE),
+        (QUEUED, Messages(unacked=frozenset({"m1"})), {"worker-1": frozenset({"m1"})}),
+        (QUEUED, Messages(), {"worker-2": frozenset({"m1"})}),
+        (replace(QUEUED, age=19.0), Messages(), IDLE),
+        (RUNNING, Messages(), {"worker-1": frozenset({"m1"})}),
+        (replace(RUNNING, silence=5.0), Messages(), {}),
+        (replace(RUNNING, silence=None), Messages(), {}),
+        (replace(RUNNING, silence=86_400.0), Messages(), {}),
+    ],
+    ids=[
+        "waits",
+        "is starting",
+        "is starting elsewhere",
+        "was queued just now",
+        "runs",
+        "runs without report",
+        "unknown",
+        "freed already",
+    ],
+)
+def test_what_moves_is_left_alone(task, messages, held):
+    assert diagnose([task], messages, held) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "messages", "held", "action", "reason"),
+    [
+        (QUEUED, Messages(), IDLE, Action.REQUEUE, "in no queue and in no worker's hands"),
+        (QUEUED, Messages(unacked=frozenset({"m1"})), IDLE, Action.REQUEUE, "a worker that is gone took its message"),
+        (RUNNING, Messages(), {"worker-2": frozenset()}, Action.FREE, "worker-1 is gone and its last heartbeat is 60 s old"),
+        (RUNNING, Messages(unacked=frozenset({"m1"})), IDLE, Action.FREE, "worker-1 does not have it"),
+    ],
+    ids=["message lost", "reserved by the dead", "worker dead", "pool process dead"],
+)  # fmt: skip
+def test_what_is_stuck_is_named_with_its_cure(task, messages, held, action, reason):
+    (finding,) = diagnose([task], messages, held)
+    assert (finding.action, finding.task) == (action, task)
+    assert reason in finding.reason
+
+
+def test_nothing_is_repaired_on_one_look_and_a_good_look_clears_the_suspicion():
+    found = diagnose([QUEUED], Messages(), IDLE)
+    suspicions = Suspicions()
+    assert suspicions.confirmed(found, 100.0) == []
+    assert suspicions.confirmed(found, 100.0 + CONFIRM_SECONDS) == found
+    assert suspicions.confirmed([], 107.0) == []
+    assert suspicions.confirmed(found, 108.0) == []
+
+
+def test_a_new_message_of_the_same_task_is_a_new_suspicion():
+    suspicions = Suspicions()
+    suspicions.confirmed(diagnose([QUEUED], Messages(), IDLE), 0.0)
+    assert suspicions.confirmed(diagnose([replace(QUEUED, message="m2")], Messages(), IDLE), 60.0) == []
+
+
+def test_after_an_outage_everything_is_looked_at_anew():
+    found = diagnose([QUEUED], Messages(), IDLE)
+    suspicions = Suspicions()
+    suspicions.confirmed(found, 0.0)
+    suspicions.forget()
+    assert suspicions.confirmed(found, 60.0) == []

@@ -1,0 +1,37 @@
+"""Real processes: when one dies, however it dies, what it forked dies too, and so on down; what was executed stays."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+
+FAMILY = """
+import os, subprocess, sys, time
+from airflow_celery_kit.worker import parent_death
+parent_death.install()
+child = os.fork()
+if child == 0:
+    grandchild = os.fork()
+    if grandchild == 0:
+        started = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL)
+        print(os.getpid(), started.pid, flush=True)
+    time.sleep(300)
+print(child, flush=True)
+time.sleep(300)
+"""
+
+
+def test_forks_of_forks_die_with_the_first_and_a_program_that_a_task_started_does_not():
+    with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True) as family:
+        numbers = [int(word) for _ in range(2) for word in family.stdout.readline().split()]
+        assert len(numbers) == 3
+        program = next(pid for pid in numbers if psutil.Process(pid).name() == "sleep")
+        forks = [psutil.Process(pid) for pid in numbers if pid != program]
+        family.kill()
+        family.wait()
+        _, alive = psutil.wait_procs(forks, timeout=5)
+        assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+        assert psutil.Process(program).status() != psutil.STATUS_ZOMBIE
+        os.kill(program, signal.SIGKILL)
