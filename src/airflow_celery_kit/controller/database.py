@@ -3,8 +3,8 @@
 The role `kit` may read task instances and change the few columns named here; of the results it may write one row a message.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from airflow_celery_kit.core.repair import HEARTBEAT_SECONDS, Action, Finding, TaskInstance
@@ -47,6 +47,13 @@ def believed(connection: Any) -> list[TaskInstance]:
     with connection, connection.cursor() as cursor:
         cursor.execute(BELIEVED)
         return [TaskInstance(*row) for row in cursor.fetchall()]
+
+
+@contextmanager
+def transaction(connection: Any) -> Iterator[Any]:
+    """Give a cursor whose changes are committed together, for the operator's own call, which no lease guards."""
+    with connection, connection.cursor() as cursor:
+        yield cursor
 
 
 def change(finding: Finding, fence: Fence, results: Any) -> bool:

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ class Controller:
 
     def _repair(self, confirmed: list[Finding], lease: Lease) -> None:
         for finding in confirmed:
-            act(finding, lease.fenced(), self.connections)
+            act(finding, lease.fenced, self.connections)
 
     def _tidy(self, now: float) -> None:
         if now - self.tidied >= TIDY_SECONDS:
@@ -78,11 +77,11 @@ class Controller:
                 say("tidied", reply_queues=dropped)
 
 
-def act(finding: Finding, fence: AbstractContextManager[Any], connections: Connections) -> bool:
+def act(finding: Finding, fence: database.Fence, connections: Connections) -> bool:
     """Repair one finding and say so; return whether it was still stuck."""
     facts = {"task": finding.task.name, "message": finding.task.message, "reason": finding.reason}
     try:
-        changed = database.change(finding, lambda: fence, connections.results)
+        changed = database.change(finding, fence, connections.results)
     except LeaseLostError as lost:
         say("refused", because=str(lost), **facts)
         return False
@@ -112,22 +111,8 @@ def once(act_too: bool) -> None:
     ]  # fmt: skip
     if act_too:
         for row, finding in zip(rows, found, strict=True):
-            row["done"] = act(finding, transaction(connections.metadata), connections)
+            row["done"] = act(finding, lambda: database.transaction(connections.metadata), connections)
     print(json.dumps({"stuck": rows}))  # noqa: T201
-
-
-class transaction(AbstractContextManager[Any]):
-    """A plain transaction in the place of a fenced one, for the operator's own call."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def __enter__(self) -> Any:
-        self.connection.__enter__()
-        return self.connection.cursor()
-
-    def __exit__(self, *problem: Any) -> None:
-        self.connection.__exit__(*problem)
 
 
 def main(arguments: list[str]) -> int:

@@ -16,6 +16,8 @@ HEARTBEAT_SECONDS = 20.0
 FREED_SECONDS = 43_200.0
 # What is wrong must stay wrong this long, over several looks, before anything is done about it.
 CONFIRM_SECONDS = 6.0
+# Who did not look for longer than this was frozen, and knows nothing of the time between.
+GAP_SECONDS = 10.0
 
 
 class Action(StrEnum):
@@ -93,9 +95,13 @@ class Suspicions:
     """Remembers since when each finding is seen, so that nothing is repaired on one look."""
 
     since: dict[tuple[str, str, Action], float] = field(default_factory=dict)
+    looked: float = 0.0
 
     def confirmed(self, findings: Iterable[Finding], now: float) -> list[Finding]:
         """Return the findings that were seen at every look for CONFIRM_SECONDS; `now` in seconds of one steady clock."""
+        if now - self.looked > GAP_SECONDS:
+            self.forget()
+        self.looked = now
         seen = {(one.task.id, one.task.message, one.action): one for one in findings}
         self.since = {key: self.since.get(key, now) for key in seen}
         return [one for key, one in seen.items() if now - self.since[key] >= CONFIRM_SECONDS]

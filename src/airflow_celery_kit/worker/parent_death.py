@@ -15,7 +15,8 @@ PR_SET_PDEATHSIG = 1
 def install() -> None:
     """Let every process that is forked from here on, and their forks, be killed when its parent dies.
 
-    The kernel clears the wish when a process is replaced (`exec`), so what a task starts itself is left alone.
+    A program that a task starts with `subprocess` is no plain fork and is left alone, unless it asks for Python code
+    between fork and exec (`preexec_fn`, as BashOperator does): then it dies with its task too.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     parent = [os.getpid()]

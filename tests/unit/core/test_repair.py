@@ -63,10 +63,18 @@ def test_nothing_is_repaired_on_one_look_and_a_good_look_clears_the_suspicion():
     assert suspicions.confirmed(found, 108.0) == []
 
 
+def test_a_controller_that_was_frozen_looks_anew():
+    found = diagnose([QUEUED], Messages(), IDLE)
+    suspicions = Suspicions()
+    suspicions.confirmed(found, 100.0)
+    assert suspicions.confirmed(found, 300.0) == []
+    assert suspicions.confirmed(found, 300.0 + CONFIRM_SECONDS) == found
+
+
 def test_a_new_message_of_the_same_task_is_a_new_suspicion():
     suspicions = Suspicions()
     suspicions.confirmed(diagnose([QUEUED], Messages(), IDLE), 0.0)
-    assert suspicions.confirmed(diagnose([replace(QUEUED, message="m2")], Messages(), IDLE), 60.0) == []
+    assert suspicions.confirmed(diagnose([replace(QUEUED, message="m2")], Messages(), IDLE), CONFIRM_SECONDS) == []
 
 
 def test_after_an_outage_everything_is_looked_at_anew():
@@ -74,4 +82,4 @@ def test_after_an_outage_everything_is_looked_at_anew():
     suspicions = Suspicions()
     suspicions.confirmed(found, 0.0)
     suspicions.forget()
-    assert suspicions.confirmed(found, 60.0) == []
+    assert suspicions.confirmed(found, CONFIRM_SECONDS) == []
