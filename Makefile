@@ -5,7 +5,7 @@ PYTEST := .venv/bin/python -m pytest -n auto
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
 export RUNTIME
 
-.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure
+.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure faults
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test-contract: venv ## run the tests on a real PostgreSQL and Valkey
 
 test-stack: venv ## run the tests on the whole stack
 	@$(PYTEST) tests/stack
+
+faults: venv ## kill, freeze and empty parts of a stack under load; ten minutes
+	@$(PYTEST) -n 0 -m faults tests/stack
 
 lint: venv ## check style
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

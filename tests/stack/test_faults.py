@@ -1,7 +1,7 @@
 """Runs in: stack tests; what dies, freezes or forgets while work is under way, and that nothing is lost (issue "Nothing is lost").
 
 Each test proves that its fault happened and compares every task that was sent with the receipts of what finished. They
-run on the embedded runtime, whose processes and servers a test can reach.
+run on the embedded runtime, whose processes and servers a test can reach, by `make faults`.
 """
 
 import json
@@ -18,7 +18,8 @@ from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack, alive
 from tests.stack.harness.wait import wait_for
 
-# An outage in CI; `docs/reference/faults.md` has the figures of the full length.
+pytestmark = pytest.mark.faults
+
 OUTAGE_SECONDS = 20.0
 
 
@@ -176,14 +177,16 @@ def test_a_scheduler_that_starts_without_a_broker_waits_for_it(two_workers: Stac
 @pytest.mark.parametrize("name", ["airflow-apiserver-1", "postgres-1"])
 def test_tasks_survive_while_what_they_report_to_is_away(two_workers: Stack, name: str) -> None:
     stack = two_workers
-    load = Load.start(stack, tasks=16, seconds=8)
+    load = Load.start(stack, tasks=16, seconds=12)
     load.wait_started(8)
-    stack.kit("stop", name)
     ended = len(load.receipts("end"))
-    wait_for("tasks that end meanwhile", lambda: len(load.receipts("end")) >= ended + 4, 60)
-    time.sleep(OUTAGE_SECONDS)
-    assert not stack.instance(name).get("pid")
-    stack.start_instance(name)
+    stack.kit("stop", name)
+    try:
+        wait_for("tasks that end meanwhile", lambda: len(load.receipts("end")) >= ended + 4, 60)
+        time.sleep(OUTAGE_SECONDS)
+        assert not stack.instance(name).get("pid")
+    finally:
+        stack.start_instance(name)
     stack.wait_ready()
     load.wait_ended()
     assert load.second_attempts() == load.started_twice() == set()
