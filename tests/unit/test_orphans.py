@@ -34,6 +34,18 @@ sys.stdin.read()
 """
 
 
+def test_a_file_that_was_cut_off_keeps_nothing_from_starting(tmp_path):
+    for name in ("supervisor.session", "worker-1.group"):
+        (tmp_path / name).write_text("")
+    assert Session(tmp_path / "supervisor.session").processes() == []
+    instance, child = start_instance(tmp_path / "worker-1.group")
+    assert (tmp_path / "worker-1.group").read_text() == str(instance.pid) and psutil.pid_exists(child)
+    os.killpg(instance.pid, 9)
+    instance.wait()
+    instance.stdin.close()
+    instance.stdout.close()
+
+
 def start_instance(file):
     """Start what the supervisor starts: a process that leads a group and has a child; return both process ids."""
     process = subprocess.Popen(

@@ -27,9 +27,10 @@ class Session:
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes of the recorded session; none when there was no supervisor."""
-        if not self.file.is_file():
+        session = _number_in(self.file)
+        if session is None:
             return []
-        session, since = int(self.file.read_text()), self.file.stat().st_mtime - 60
+        since = self.file.stat().st_mtime - 60
         return [one for one in psutil.process_iter() if _session_of(one) == session and one.create_time() > since]
 
     def end(self) -> None:
@@ -50,13 +51,18 @@ def end_last_group(file: Path) -> None:
 
     Supervisor makes each process that it starts the leader of a group, and looks after the leader alone.
     """
-    if file.is_file():
-        group = int(file.read_text())
+    if (group := _number_in(file)) is not None:
         for one in psutil.process_iter():
             if _session_of(one) == os.getsid(0) and _group_of(one) == group != os.getpgrp():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.send_signal(signal.SIGKILL)
     file.write_text(str(os.getpgrp()))
+
+
+def _number_in(file: Path) -> int | None:
+    """Return the process id in a file, None where it is missing or was cut off: a full disk must keep nothing from starting."""
+    text = file.read_text() if file.is_file() else ""
+    return int(text) if text.isdigit() else None
 
 
 def _group_of(process: psutil.Process) -> int | None:
