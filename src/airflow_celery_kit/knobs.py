@@ -57,7 +57,8 @@ OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 ADDRESS = rf"({OCTET}\.){{3}}{OCTET}|[0-9a-fA-F:]*:[0-9a-fA-F:]*"
 COUNT = r"[1-9]\d{0,5}"
 FEW_OR_NONE = r"[1-9]?\d|[1-4]\d\d|500"
-SECONDS = r"[1-9]\d{0,5}s"
+# Shorter than the broker's visibility timeout of a day.
+SECONDS = r"[1-9]\d{0,3}s|[1-7]\d{4}s"
 SIZE = r"[1-9]\d*[kmg]"
 LOG_SIZE = r"[1-9]\d{2,}k|[1-9]\d*[mg]"
 CPUS = r"\d+(\.\d+)?"
@@ -168,7 +169,12 @@ GROUPS = (
             ),
             Knob("MAX_ACTIVE_RUNS_PER_DAG", "runs of one Dag at the same time", "16", pattern=COUNT),
             Knob("LOAD_EXAMPLES", "`true` shows Airflow's own example Dags", "false", pattern=BOOLEAN),
-            Knob("STOP_GRACE", "how long a stopping worker may finish its tasks", "600s", pattern=SECONDS),
+            Knob(
+                "STOP_GRACE",
+                "how long a stopping worker may take; tasks that still run 30 s before its end are ended",
+                "600s",
+                pattern=SECONDS,
+            ),
             Knob("LOG_MAX_SIZE", "size of a service's log before it is rotated", "10m", pattern=LOG_SIZE),
             Knob("LOG_MAX_FILES", "rotated logs kept of each service", "3", pattern=COUNT),
         ),

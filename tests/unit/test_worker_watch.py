@@ -1,11 +1,8 @@
-"""When a worker counts as deaf, and when its guard ends it."""
-
-import subprocess
-import sys
-import time
+"""When a worker counts as deaf, when its guard ends it, and which messages it drops."""
 
 import pytest
 
+from airflow_celery_kit.worker.duplicates import REMEMBERED, Started
 from airflow_celery_kit.worker.guard import SILENT_SECONDS, Watch
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS, Hearing
 
@@ -49,26 +46,22 @@ def test_a_worker_that_starts_or_beats_is_left_alone(age):
     assert not any(watch.is_to_end(age, False, now) for now in (0.0, 1000.0))
 
 
-@pytest.mark.parametrize("code", [0, 3])
-def test_the_guard_ends_as_its_worker_does(tmp_path, code):
-    command = [
-        sys.executable,
-        "-m",
-        "airflow_celery_kit.worker.guard",
-        sys.executable,
-        "-c",
-        f"raise SystemExit({code})",
-    ]
-    ended = subprocess.run(command, env={"KIT_BEAT_FILE": str(tmp_path / "beat")}, timeout=30, check=False)
-    assert ended.returncode == code
+def test_only_what_started_here_is_dropped_and_every_drop_is_counted():
+    started = Started()
+    assert not started.drops("a"), "delivered and not started: the second delivery may be the one that runs"
+    started.remember("a")
+    assert started.drops("a") and started.drops("a")
+    assert started.dropped == 2
+    started.forget("a")
+    assert not started.drops("a"), "what ran under it was killed"
 
 
-def test_the_guard_hands_on_the_wish_to_stop_and_waits(tmp_path):
-    worker = "import signal, time; signal.signal(15, lambda *_: (time.sleep(1), exit(7))); print('up', flush=True); time.sleep(60)"
-    command = [sys.executable, "-m", "airflow_celery_kit.worker.guard", sys.executable, "-c", worker]
-    with subprocess.Popen(command, env={"KIT_BEAT_FILE": str(tmp_path / "beat")}, stdout=subprocess.PIPE) as guard:
-        assert guard.stdout.readline() == b"up\n"
-        begun = time.monotonic()
-        guard.terminate()
-        assert guard.wait(20) == 7
-        assert time.monotonic() - begun >= 1
+def test_the_last_hundred_are_remembered():
+    started = Started()
+    for number in range(REMEMBERED + 1):
+        started.remember(str(number))
+    assert REMEMBERED == 100 == len(started.ids)
+    assert not started.drops("0") and started.drops("1") and started.drops("100")
+    started.remember("1")
+    started.remember("101")
+    assert started.drops("1") and not started.drops("2"), "the newest start counts"

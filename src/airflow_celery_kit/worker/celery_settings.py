@@ -21,6 +21,13 @@ def build() -> dict[str, Any]:
         "broker_transport_options": {**DEFAULT_CELERY_CONFIG["broker_transport_options"], **broker.TRANSPORT_OPTIONS},
         # Loaded by workers only; connects the handlers that write the beat file.
         "imports": ["airflow_celery_kit.worker.signals"],
+        # A message whose task started here is not started again.
+        "task_annotations": {
+            "execute_workload": {
+                "Strategy": "airflow_celery_kit.worker.duplicates:once",
+                "Request": "airflow_celery_kit.worker.duplicates:Request",
+            }
+        },
         # Sets what Flower and the logs show instead of the arguments, which hold a token.
         "task_routes": (route,),
         # Flower sees workers and tasks through these events.

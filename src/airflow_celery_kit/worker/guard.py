@@ -1,7 +1,7 @@
-"""Runs in: the parent process of each worker; ends a worker that is frozen or consumes nothing, so that its supervisor starts another.
+"""Runs in: the parent process of each worker; starts it when the broker is there, stops it in time, ends it when it is frozen or deaf.
 
 `python -m airflow_celery_kit.worker.guard COMMAND...` runs the command, hands on the signals to stop, and ends with its
-exit code. It needs no socket of the engine: what it ends is its own child.
+exit code, so that its supervisor starts another. It needs no socket of the engine: what it ends is its own child.
 """
 
 import contextlib
@@ -16,14 +16,16 @@ from dataclasses import dataclass
 
 import psutil
 
-from airflow_celery_kit.probes import broker
 from airflow_celery_kit.probes.worker import beat_age
 from airflow_celery_kit.worker.parent_death import PR_SET_PDEATHSIG
+from airflow_celery_kit.worker.start_steps import STEPS, broker_problem, say, take
 
+AWAITED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 LOOK_SECONDS = 5.0
 # Longer than any reconnect of a worker to a broker that answers.
 SILENT_SECONDS = 45.0
-HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+# The end of a worker's time to stop, kept for ending its tasks and giving back what it had not started.
+GIVE_BACK_SECONDS = 30.0
 
 
 @dataclass
@@ -45,13 +47,38 @@ class Watch:
         return not busy and now - self.since >= SILENT_SECONDS
 
 
-def broker_answers() -> bool:
-    """Return whether the broker answers this worker's own login."""
-    try:
-        broker.ask_from_environment()
-    except (OSError, KeyError):
-        return False
-    return True
+@dataclass
+class Stop:
+    """A worker's way out: SIGTERM lets its tasks finish, SIGQUIT at the deadline ends them and gives messages back."""
+
+    process: subprocess.Popen[bytes]
+    grace: float
+    deadline: float | None = None
+
+    def hand_on(self, number: int) -> None:
+        """Hand a signal on to the worker; the first SIGTERM sets the deadline."""
+        if number == signal.SIGTERM and self.deadline is None:
+            self.deadline = time.monotonic() + soft_seconds(self.grace)
+        self.process.send_signal(number)
+
+    def look_again(self) -> float:
+        """Return the seconds until there is something to do."""
+        left = LOOK_SECONDS if self.deadline is None else self.deadline - time.monotonic()
+        return min(max(left, 0.1), LOOK_SECONDS)
+
+    def press(self) -> None:
+        """End the tasks once the deadline has passed."""
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            say(
+                f"tasks still run after {soft_seconds(self.grace):.0f} s: ending them, what did not start goes back to its queue"
+            )
+            self.deadline = float("inf")
+            self.process.send_signal(signal.SIGQUIT)
+
+
+def soft_seconds(grace: float) -> float:
+    """Return how long tasks may go on after SIGTERM, of `grace` seconds before the supervisor kills the worker."""
+    return max(grace - GIVE_BACK_SECONDS, grace / 2)
 
 
 def runs_a_task(pid: int) -> bool:
@@ -63,7 +90,7 @@ def runs_a_task(pid: int) -> bool:
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill the worker; what it forked dies with it."""
-    print(f"worker silent for {SILENT_SECONDS:.0f} s while its broker answers: ending it", file=sys.stderr, flush=True)  # noqa: T201
+    say(f"worker silent for {SILENT_SECONDS:.0f} s while its broker answers: ending it")
     process.kill()
 
 
@@ -76,22 +103,34 @@ def last_beat() -> float | None:
 
 
 def main(command: list[str]) -> int:
-    """Run the worker until it ends; return its exit code, 1 when it was ended here."""
-    libc = ctypes.CDLL(None)
+    """Run the worker until it ends; return its exit code, 1 when it was ended here, EX_CONFIG when it may not start."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.environ["KIT_BEAT_FILE"])
-    process = subprocess.Popen(command, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))  # noqa: PLW1509
-    for number in HANDED_ON:
-        signal.signal(number, lambda received, _: process.send_signal(received))
-    watch = Watch(broker_answers)
-    while True:
-        try:
-            code = process.wait(LOOK_SECONDS)
-        except subprocess.TimeoutExpired:
-            if watch.is_to_end(last_beat(), runs_a_task(process.pid), time.monotonic()):
-                end(process)
-        else:
-            return code if code >= 0 else 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if refused := take(STEPS, os.environ):
+        return refused
+    signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
+    process = start(command)
+    stop = Stop(process, float(os.environ["KIT_STOP_GRACE"].rstrip("s")))
+    watch = Watch(lambda: not broker_problem(os.environ))
+    while process.poll() is None:
+        if (received := signal.sigtimedwait(AWAITED, stop.look_again())) and received.si_signo != signal.SIGCHLD:
+            stop.hand_on(received.si_signo)
+        stop.press()
+        if not received and watch.is_to_end(last_beat(), runs_a_task(process.pid), time.monotonic()):
+            end(process)
+    return max(process.returncode, 0) or int(process.returncode < 0)
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start the worker; it dies with its guard, and hears the signals that its guard waits for."""
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
+
+    return subprocess.Popen(command, preexec_fn=prepare)  # noqa: PLW1509
 
 
 if __name__ == "__main__":

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
+from celery.utils.log import get_logger
 from celery.worker import state
+from redis.exceptions import ResponseError
 
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
 from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
+from airflow_celery_kit.worker.duplicates import STARTED
 from airflow_celery_kit.worker.hearing import Hearing
 
 EVERY_SECONDS = 2.0
@@ -23,9 +26,9 @@ EVERY_SECONDS = 2.0
 LIFE_SECONDS = 10
 
 
-def report(requests: Iterable[Any]) -> str:
-    """Return the JSON of a report: the ids of the messages that are reserved or running here."""
-    return json.dumps({"held": sorted({request.id for request in requests})})
+def report(requests: Iterable[Any], duplicates: int) -> str:
+    """Return the JSON of a report: the ids of the messages that are reserved or running here, the number of second deliveries dropped."""
+    return json.dumps({"held": sorted({request.id for request in requests}), "duplicates": duplicates})
 
 
 def beat_file() -> Path | None:
@@ -43,6 +46,7 @@ class Reporter(bootsteps.StartStopStep):
         super().__init__(consumer, **options)
         self.timer: Any = None
         self.hearing = Hearing()
+        self.refused = ""
         # Which queues this worker is for; a consumer that lost them knows of none.
         self.queues = [str(queue) for queue in consumer.app.amqp.queues.consume_from]
 
@@ -62,10 +66,22 @@ class Reporter(bootsteps.StartStopStep):
         name = consumer.hostname.removeprefix("celery@")
         # The channel's own client has a blocking read under way; this one comes from its pool.
         with consumer.connection.default_channel.conn_or_acquire() as client:
-            client.set(f"{KEY}{name}", report({*state.reserved_requests, *state.active_requests}), ex=LIFE_SECONDS)
+            self.write(client, f"{KEY}{name}")
             deaf = self.is_deaf(consumer, client)
         if not deaf and (path := beat_file()):
             path.touch()
+
+    def write(self, client: Any, key: str) -> None:
+        """Write the report. A broker that is full refuses it, which is no fault of the worker's: said once."""
+        held = report({*state.reserved_requests, *state.active_requests}, STARTED.dropped)
+        try:
+            client.set(key, held, ex=LIFE_SECONDS)
+        except ResponseError as problem:
+            if str(problem) != self.refused:
+                get_logger(__name__).warning("the broker refuses this worker's report: %s", problem)
+            self.refused = str(problem)
+        else:
+            self.refused = ""
 
     def is_deaf(self, consumer: Any, client: Any) -> bool:
         """Return whether messages wait in this worker's queues that it does not take."""

@@ -1,0 +1,75 @@
+"""Runs in: Celery workers; drops a message that was delivered again although its task started here.
+
+A broker delivers again what was not acknowledged: after the visibility timeout, and when a connection was lost between a
+task's end and its acknowledgement. Airflow refuses a second start of a running task; this spares the process for it, and
+covers the task that has ended. What has not started is never dropped: only its second delivery may run it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import Terminated, WorkerLostError
+from celery.utils.log import get_logger
+from celery.worker import request, strategy
+
+REMEMBERED = 100
+
+
+@dataclass
+class Started:
+    """The last `limit` ids of messages whose tasks started in this worker, and how many second deliveries were dropped."""
+
+    limit: int = REMEMBERED
+    ids: dict[str, None] = field(default_factory=dict)
+    dropped: int = 0
+
+    def remember(self, message: str) -> None:
+        """Take up an id, the newest last."""
+        self.ids.pop(message, None)
+        self.ids[message] = None
+        if len(self.ids) > self.limit:
+            del self.ids[next(iter(self.ids))]
+
+    def forget(self, message: str) -> None:
+        """Let an id run again: what ran under it was killed."""
+        self.ids.pop(message, None)
+
+    def drops(self, message: str) -> bool:
+        """Return whether a delivery of this id is a second one, and count it."""
+        known = message in self.ids
+        self.dropped += known
+        return known
+
+
+STARTED = Started()
+
+
+class Request(request.Request):
+    """A task in a worker's hands; remembers that it started."""
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Called when a pool process has begun it."""
+        STARTED.remember(self.id)
+        super().on_accepted(pid, time_accepted)
+
+    def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Called when it ended badly, or its process died."""
+        if isinstance(exc_info.exception, WorkerLostError | Terminated):
+            STARTED.forget(self.id)
+        return super().on_failure(exc_info, send_failed_event, return_ok)
+
+
+def once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
+    """Return Celery's own handler for incoming messages, behind the guard (the task's `Strategy`)."""
+    handle = strategy.default(task, app, consumer, **options)
+    log = get_logger(__name__)
+
+    def take(message: Any, body: Any, ack: Callable[[], None], *rest: Any, **named: Any) -> Any:
+        if STARTED.drops(found := str(message.headers.get("id", ""))):
+            log.warning("message %s was delivered again though its task started here: dropped", found)
+            return ack()
+        return handle(message, body, ack, *rest, **named)
+
+    return take

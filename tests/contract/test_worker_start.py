@@ -1,0 +1,133 @@
+"""What the guard of a worker does before, around and after the worker, against a real broker."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_celery_kit.worker.guard import soft_seconds
+from airflow_celery_kit.worker.start_steps import EX_CONFIG
+
+QUICK = "print('up', flush=True)"
+# Goes on after SIGTERM as a worker with a long task does, and ends at SIGQUIT.
+BUSY = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"term\\n"))
+signal.signal(signal.SIGQUIT, lambda *_: (os.write(1, b"quit\\n"), sys.exit(0)))
+os.write(1, b"up\\n")
+while True: time.sleep(1)
+"""
+
+
+@pytest.fixture
+def environment(stack, tmp_path) -> dict[str, str]:
+    """What a worker's process is started with, as far as the guard reads it."""
+    return {
+        "PATH": os.environ["PATH"],
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0",
+        "AIRFLOW__CELERY__RESULT_BACKEND": "db+postgresql://celery@127.0.0.1/celery",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path),
+        "KIT_BROKER_PASSWORD_FILE": str(stack.settings.secrets / "valkey_password"),
+        "KIT_BEAT_FILE": str(tmp_path / "beat"),
+        "KIT_STOP_GRACE": "600s",
+    }
+
+
+def guard(code: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Start a guard around a worker that is these lines of Python."""
+    command = [sys.executable, "-m", "airflow_celery_kit.worker.guard", sys.executable, "-c", code]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_guard_ends_as_its_worker_does(environment, code):
+    with guard(f"raise SystemExit({code})", environment) as started:
+        assert started.wait(30) == code
+
+
+def test_a_worker_started_without_its_broker_waits_for_it(environment, stack):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    environment["AIRFLOW__CELERY__BROKER_URL"] = f"redis://{address[0]}:{address[1]}/0"
+    with guard(QUICK, environment) as started:
+        assert "the worker waits: broker: [Errno 111]" in started.stderr.readline()
+        there = ("127.0.0.1", stack.settings.number("VALKEY_PORT"))
+        with socket.create_server(address) as port, socket.create_connection(there) as broker:
+            relay(port, broker)
+            assert "the worker goes on: broker is there" in started.stderr.readline()
+        assert started.stdout.readline() == "up\n"
+        assert started.wait(30) == 0
+
+
+def relay(port: socket.socket, broker: socket.socket) -> None:
+    """Let one question through to the real broker."""
+    asker, _ = port.accept()
+    with asker:
+        broker.sendall(asker.recv(4096))
+        for _ in range(2):
+            asker.sendall(broker.recv(4096))
+            time.sleep(0.1)
+            broker.setblocking(False)
+            try:
+                asker.sendall(broker.recv(4096))
+            except BlockingIOError:
+                return
+            finally:
+                broker.setblocking(True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"KIT_STOP_GRACE": ""}, "settings: KIT_STOP_GRACE not set"),
+        ({"KIT_BROKER_PASSWORD_FILE": "/nowhere/password"}, "broker's password: /nowhere/password: No such file"),
+        ({"AIRFLOW__LOGGING__BASE_LOG_FOLDER": "/nowhere/logs"}, "folder of task logs: /nowhere/logs is no folder"),
+    ],
+)
+def test_a_mandatory_step_refuses_the_start_with_one_line(environment, change, said):
+    with guard(QUICK, environment | change) as started:
+        told = started.stderr.read()
+        assert started.wait(30) == EX_CONFIG
+    assert told.startswith("the worker does not start: " + said)
+    assert told.count("\n") == 1
+
+
+def test_tasks_finish_until_the_deadline_and_are_ended_then(environment):
+    environment["KIT_STOP_GRACE"] = "4s"
+    with guard(BUSY, environment) as started:
+        assert started.stdout.readline() == "up\n"
+        begun = time.monotonic()
+        started.send_signal(signal.SIGTERM)
+        assert started.stdout.readline() == "term\n"
+        assert started.stdout.readline() == "quit\n"
+        took = time.monotonic() - begun
+        assert started.wait(30) == 0
+    assert soft_seconds(4) <= took < 4
+
+
+def test_a_second_sigterm_does_not_move_the_deadline(environment):
+    environment["KIT_STOP_GRACE"] = "6s"
+    with guard(BUSY, environment) as started:
+        assert started.stdout.readline() == "up\n"
+        begun = time.monotonic()
+        for _ in range(2):
+            started.send_signal(signal.SIGTERM)
+            assert started.stdout.readline() == "term\n"
+            time.sleep(1.5)
+        assert started.stdout.readline() == "quit\n"
+        assert time.monotonic() - begun < soft_seconds(6) + 1
+        assert started.wait(30) == 0
+
+
+def test_a_guard_without_its_broker_can_be_stopped(environment):
+    environment["AIRFLOW__CELERY__BROKER_URL"] = "redis://127.0.0.1:1/0"
+    with guard(QUICK, environment) as started:
+        assert "waits" in started.stderr.readline()
+        started.terminate()
+        assert started.wait(10) == 0
+    assert not Path(environment["KIT_BEAT_FILE"]).exists()

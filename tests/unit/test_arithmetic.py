@@ -1,0 +1,87 @@
+"""The times that must fit together, wherever they are set: what is shorter than what, and why."""
+
+import re
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from airflow_celery_kit.controller.lease import LEASE_SECONDS
+from airflow_celery_kit.controller.main import LOOK_SECONDS as CONTROLLER_LOOK
+from airflow_celery_kit.controller.main import SETTLE_SECONDS
+from airflow_celery_kit.core.repair import CONFIRM_SECONDS, GAP_SECONDS, HEARTBEAT_SECONDS, QUEUED_SECONDS
+from airflow_celery_kit.knobs import KNOBS
+from airflow_celery_kit.probes.worker import STALE_SECONDS
+from airflow_celery_kit.scheduler.gate import CLOSED_SECONDS
+from airflow_celery_kit.worker.broker import TRANSPORT_OPTIONS
+from airflow_celery_kit.worker.guard import GIVE_BACK_SECONDS, LOOK_SECONDS, SILENT_SECONDS, soft_seconds
+from airflow_celery_kit.worker.hearing import DEAF_SECONDS
+from airflow_celery_kit.worker.reports import EVERY_SECONDS, LIFE_SECONDS
+
+AIRFLOW = dotenv_values(Path(__file__).parents[2] / "config" / "airflow.env", interpolate=False)
+# `[scheduler] task_instance_heartbeat_timeout` and `[workers] min_heartbeat_interval`, left at Airflow's defaults.
+HEARTBEAT_TIMEOUT, HEARTBEAT_EVERY = 300, 5
+LONGEST_API_OUTAGE = 120
+
+
+def airflow(name: str) -> float:
+    """A number from config/airflow.env."""
+    return float(AIRFLOW[f"AIRFLOW__{name}"])
+
+
+VISIBILITY = float(AIRFLOW["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
+
+
+@pytest.mark.parametrize("grace", [1, 10, 60, 600, 79_999])
+def test_tasks_are_ended_before_the_supervisor_kills_and_long_before_a_message_is_delivered_again(grace):
+    assert re.fullmatch(KNOBS["STOP_GRACE"].pattern, f"{grace}s")
+    assert soft_seconds(grace) < grace < VISIBILITY
+
+
+def test_no_stop_may_take_longer_than_the_visibility_timeout():
+    assert not re.fullmatch(KNOBS["STOP_GRACE"].pattern, f"{VISIBILITY:.0f}s")
+    assert soft_seconds(600) == 600 - GIVE_BACK_SECONDS
+
+
+def test_a_token_lives_as_long_as_its_message_may_wait():
+    """A workload's token is valid for `task_queued_timeout` (airflow/executors/workloads/base.py)."""
+    assert airflow("SCHEDULER__TASK_QUEUED_TIMEOUT") >= VISIBILITY
+
+
+def test_a_task_outlasts_the_longest_outage_of_the_api_server():
+    shortest_wait = 1.0
+    assert airflow("WORKERS__EXECUTION_API_RETRIES") * shortest_wait * 2 > LONGEST_API_OUTAGE
+    assert HEARTBEAT_TIMEOUT > LONGEST_API_OUTAGE, "the scheduler itself would take the task for dead"
+
+
+def test_a_living_worker_is_not_taken_for_dead():
+    assert EVERY_SECONDS * 4 < LIFE_SECONDS, "a report or two may come late"
+    assert HEARTBEAT_EVERY * 3 < HEARTBEAT_SECONDS, "so may a task's heartbeat"
+    assert LIFE_SECONDS <= SETTLE_SECONDS, "after an outage workers report before anybody judges them"
+    assert TRANSPORT_OPTIONS["socket_timeout"] < LIFE_SECONDS
+
+
+def test_a_message_on_its_way_is_not_taken_for_lost():
+    restored = TRANSPORT_OPTIONS["unacked_restore_interval"] * TRANSPORT_OPTIONS["unacked_restore_throttle"]
+    assert restored + EVERY_SECONDS + CLOSED_SECONDS < QUEUED_SECONDS
+    assert CONTROLLER_LOOK * 2 < CONFIRM_SECONDS < GAP_SECONDS, (
+        "confirmed over several looks, without a gap between them"
+    )
+
+
+def test_a_dead_worker_is_noticed_and_its_tasks_run_again_within_a_minute():
+    detection = airflow("SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL")
+    assert max(LIFE_SECONDS, HEARTBEAT_SECONDS) + CONFIRM_SECONDS + CONTROLLER_LOOK + detection < 60 - 15
+
+
+def test_a_silent_worker_is_reported_within_one_minute_and_replaced_within_two():
+    check_every, failures = 10, 2
+    assert DEAF_SECONDS + STALE_SECONDS + check_every <= 60
+    assert STALE_SECONDS + check_every * failures <= 60
+    start = 40
+    assert DEAF_SECONDS + SILENT_SECONDS + LOOK_SECONDS * 2 + start < 120
+
+
+def test_another_controller_takes_over_within_fifteen_seconds():
+    assert LEASE_SECONDS + CONTROLLER_LOOK < 15
+    assert CONTROLLER_LOOK * 3 < LEASE_SECONDS, "the leader renews it in time"
