@@ -3,9 +3,11 @@ PYTHON ?= python3
 KIT := .venv/bin/kit
 PYTEST := .venv/bin/python -m pytest -n auto
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
+COLUMNS_OPTION = $(if $(COLUMNS),--columns=$(COLUMNS))
+ROWS_OPTION = $(if $(ROWS),-k '$(ROWS)')
 export RUNTIME
 
-.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure faults
+.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure faults soak
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,8 +45,12 @@ test-contract: venv ## run the tests on a real PostgreSQL and Valkey
 test-stack: venv ## run the tests on the whole stack
 	@$(PYTEST) tests/stack
 
-faults: venv ## kill, freeze and empty parts of a stack under load; ten minutes
-	@$(PYTEST) -n 0 -m faults tests/stack
+faults: venv ## inject every fault at full length on both runtimes and with stock settings, write the report; three hours, COLUMNS=embedded ROWS=killed
+	@$(PYTEST) -n 0 --faults=full --evidence=docs/reference/faults.jsonl $(COLUMNS_OPTION) $(ROWS_OPTION) tests/stack/faults -m "not soak"; \
+	.venv/bin/python -m tests.stack.faults.report
+
+soak: venv ## twenty minutes of short tasks with a random fault each minute
+	@$(PYTEST) -n 0 --faults=full --columns=embedded --evidence=docs/reference/faults.jsonl tests/stack/faults -m soak
 
 lint: venv ## check style
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -33,6 +33,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def scope_of(nodeid: str) -> str:
     """Return what tests share that must run in one process: `stack-compose` for those on the Compose stack, else their folder."""
-    kind = nodeid.split("/")[1]
-    runtime = re.search(r"\[(embedded|compose)\b", nodeid) if kind == "stack" else None
+    kind = "faults" if "/faults/" in nodeid else nodeid.split("/")[1]
+    runtime = re.search(r"\[(embedded|compose|stock)\b", nodeid) if kind in ("stack", "faults") else None
     return f"{kind}-{runtime[1]}" if runtime else kind
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the fault suite (`tests/stack/faults`)."""
+    group = parser.getgroup("faults")
+    group.addoption(
+        "--faults",
+        choices=("short", "full"),
+        default="short",
+        help="outages of 20 s once, or every row in every column",
+    )
+    group.addoption("--columns", default="embedded,compose,stock", help="with --faults=full: which columns")
+    group.addoption("--evidence", help="append what each row has seen to this file, as JSON lines")

@@ -149,9 +149,9 @@ GROUPS = (
             Knob("WORKERS", "number of airflow-worker instances", "1", pattern=FEW_OR_NONE),
             Knob(
                 "CONTROLLERS",
-                "number of airflow-controller instances; one acts, the others take over",
+                "number of airflow-controller instances; one acts, the others take over; 0: nothing is repaired",
                 "1",
-                pattern=COUNT,
+                pattern=FEW_OR_NONE,
             ),
             Knob("WORKER_CONCURRENCY", "slots of each airflow-worker", "4", pattern=COUNT),
             Knob("HEAVY_WORKER_CONCURRENCY", "slots of airflow-worker-heavy", "1", pattern=COUNT),

@@ -1,10 +1,13 @@
 """The health checks of broker and worker against a real broker: true, false for the right reason, and never late."""
 
 import os
+import re
 import socket
 import time
 
 import pytest
+
+from airflow_celery_kit.probes.broker import HIGH_WATER
 
 
 @pytest.fixture
@@ -81,6 +84,28 @@ def test_somebody_else_behind_the_port_is_not_taken_for_the_broker(probe, answer
         ended = probe("broker", AIRFLOW__CELERY__BROKER_URL=f"redis://127.0.0.1:{server.getsockname()[1]}/0")
     assert (ended.returncode, ended.stderr) == (1, "")
     assert ended.stdout.startswith("broker: ")
+
+
+@pytest.fixture
+def nearly_full(stack):
+    """A broker above its high-water mark that still takes messages."""
+    client, chunk = stack.valkey, "x" * (1 << 20)
+    limit = client.info("memory")["maxmemory"]
+    while client.info("memory")["used_memory"] < limit * (HIGH_WATER + 0.01):
+        client.append("filler", chunk)
+    yield stack
+    client.delete("filler")
+
+
+def test_a_broker_that_is_nearly_full_is_told_before_it_refuses_anything(probe, nearly_full):
+    assert nearly_full.valkey.set("one", "more")
+    ended = probe("broker")
+    assert ended.returncode == 1
+    assert re.fullmatch(r"broker: is full \(9\d% of maxmemory\): new messages wait until there is room\n", ended.stdout)
+
+
+def test_a_worker_does_not_mind_a_broker_that_is_nearly_full(probe, beat, nearly_full):
+    assert probe("worker", KIT_BEAT_FILE=beat(1)).returncode == 0
 
 
 def test_a_worker_that_beats(probe, beat):

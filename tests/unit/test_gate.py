@@ -56,6 +56,21 @@ def test_it_opens_when_the_broker_is_back(gate, door):
     assert gate.closed() == ""
 
 
+def test_each_change_is_logged_once(gate, door, caplog):
+    door.problem = ConnectionError("is full")
+    for _ in range(5):
+        gate.closed()
+        door.now += CLOSED_SECONDS
+    door.problem = None
+    for _ in range(5):
+        gate.closed()
+        door.now += CLOSED_SECONDS
+    assert [record.getMessage() for record in caplog.records] == [
+        "broker is full: nothing is published, tasks wait in the scheduler",
+        "the broker takes messages again: what waited is published first",
+    ]
+
+
 @pytest.mark.parametrize("unknown", [KeyError("AIRFLOW__CELERY__BROKER_URL"), ValueError("no port")])
 def test_a_broker_it_does_not_know_is_not_held_against_anyone(gate, door, unknown):
     door.problem = unknown

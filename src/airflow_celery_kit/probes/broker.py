@@ -6,31 +6,55 @@ A client library costs 0.3 s of CPU to import; the protocol needs two lines.
 import os
 import socket
 import sys
+from collections.abc import Callable
+from typing import BinaryIO
 
 TIMEOUT = 5.0
-
-
-PING = ("PING",), b"+PONG"
-# Refused by a broker that is full, as a message would be.
-WRITE = ("SET", "kit:publisher", "here", "EX", "60"), b"+OK"
-
+# Above this share of its memory nothing is published: what remains is for taking messages out, which needs room too.
+HIGH_WATER = 0.95
 FULL = "is full (maxmemory): it refuses messages until there is room"
 
-Question = tuple[tuple[str, ...], bytes]
+Check = Callable[[BinaryIO], None]
+Question = tuple[tuple[tuple[str, ...], Check], ...]
+
+
+def expect(wanted: bytes) -> Check:
+    """Return the check that the next line of a reply is `wanted`; it raises ConnectionError otherwise."""
+
+    def check(replies: BinaryIO) -> None:
+        reply = replies.readline().strip()
+        if reply.startswith(b"-OOM"):
+            raise ConnectionError(FULL)
+        if reply != wanted:
+            raise ConnectionError(f"broker says {reply.decode(errors='replace') or 'nothing'}")
+
+    return check
+
+
+def expect_room(replies: BinaryIO) -> None:
+    """Check the reply to `INFO memory`. Raises ConnectionError above HIGH_WATER."""
+    head = replies.readline().strip()
+    if not head.startswith(b"$"):
+        raise ConnectionError(f"broker says {head.decode(errors='replace') or 'nothing'}")
+    facts = dict(line.split(b":", 1) for line in replies.read(int(head[1:])).splitlines() if b":" in line)
+    used, limit = int(facts[b"used_memory"]), int(facts[b"maxmemory"])
+    if limit and used > limit * HIGH_WATER:
+        raise ConnectionError(f"is full ({used / limit:.0%} of maxmemory): new messages wait until there is room")
+
+
+PING: Question = ((("PING",), expect(b"+PONG")),)
+# Both are refused or told by a broker that is full, as a message would be.
+WRITE: Question = ((("SET", "kit:publisher", "here", "EX", "60"), expect(b"+OK")), (("INFO", "memory"), expect_room))
 
 
 def ask(address: tuple[str, int], login: tuple[str, str], question: Question = PING, timeout: float = TIMEOUT) -> None:
     """Log in with user and password, and ask. Raises OSError when the broker is away, answers otherwise or is slower than `timeout`."""
-    words, expected = question
+    steps: Question = ((("AUTH", *login), expect(b"+OK")), *question)
     with socket.create_connection(address, timeout=timeout) as connection:
-        connection.sendall(_command("AUTH", *login) + _command(*words))
+        connection.sendall(b"".join(_command(*words) for words, _ in steps))
         with connection.makefile("rb") as replies:
-            for wanted in (b"+OK", expected):
-                reply = replies.readline().strip()
-                if reply.startswith(b"-OOM"):
-                    raise ConnectionError(FULL)
-                if reply != wanted:
-                    raise ConnectionError(f"broker says {reply.decode(errors='replace') or 'nothing'}")
+            for _, check in steps:
+                check(replies)
 
 
 def write_from_environment() -> None:

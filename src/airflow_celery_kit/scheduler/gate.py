@@ -5,9 +5,12 @@ While the broker is away or full the gate raises that timeout at once, for every
 executor keeps them, no task loses a try, and the scheduler's loop stays quick.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 # A broker that took a message just now takes the next.
 OPEN_SECONDS = 0.5
@@ -27,8 +30,9 @@ class Gate:
     def closed(self) -> str:
         """Return why nothing can be published now, nothing when it can."""
         if self.clock() >= self.until:
-            self.problem = self._ask()
+            before, self.problem = self.problem, self._ask()
             self.until = self.clock() + (CLOSED_SECONDS if self.problem else OPEN_SECONDS)
+            tell(before, self.problem)
         return self.problem
 
     def _ask(self) -> str:
@@ -39,6 +43,14 @@ class Gate:
         except (KeyError, ValueError):
             return ""  # Not the kit's own broker address: nothing to look at, so nothing is held back.
         return ""
+
+
+def tell(before: str, now: str) -> None:
+    """Log that the gate has closed, for what reason, or that it is open again."""
+    if now and now != before:
+        log.warning("broker %s: nothing is published, tasks wait in the scheduler", now)
+    elif before and not now:
+        log.warning("the broker takes messages again: what waited is published first")
 
 
 def refuse(problem: str) -> None:

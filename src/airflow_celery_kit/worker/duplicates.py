@@ -1,8 +1,9 @@
-"""Runs in: Celery workers; drops a message that was delivered again although its task started here.
+"""Runs in: Celery workers; drops a message that was delivered again although its task started, with a warning and a count.
 
 A broker delivers again what was not acknowledged: after the visibility timeout, and when a connection was lost between a
-task's end and its acknowledgement. Airflow refuses a second start of a running task; this spares the process for it, and
-covers the task that has ended. What has not started is never dropped: only its second delivery may run it.
+task's end and its acknowledgement. What started in this worker is dropped before it costs a process; what runs in another
+one is refused by Airflow, which ends it as ignored. What has not started is never dropped: only its second delivery may
+run it.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated, WorkerLostError
+from celery.exceptions import Ignore
 from celery.utils.log import get_logger
 from celery.worker import request, strategy
 
@@ -58,17 +60,21 @@ class Request(request.Request):
         """Called when it ended badly, or its process died."""
         if isinstance(exc_info.exception, WorkerLostError | Terminated):
             STARTED.forget(self.id)
+        elif isinstance(exc_info.exception, Ignore):
+            STARTED.dropped += 1
+            get_logger(__name__).warning(
+                "message %s was delivered again while its task runs elsewhere: dropped", self.id
+            )
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
 def once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
     """Return Celery's own handler for incoming messages, behind the guard (the task's `Strategy`)."""
     handle = strategy.default(task, app, consumer, **options)
-    log = get_logger(__name__)
 
     def take(message: Any, body: Any, ack: Callable[[], None], *rest: Any, **named: Any) -> Any:
         if STARTED.drops(found := str(message.headers.get("id", ""))):
-            log.warning("message %s was delivered again though its task started here: dropped", found)
+            get_logger(__name__).warning("message %s was delivered again though its task started here: dropped", found)
             return ack()
         return handle(message, body, ack, *rest, **named)
 

@@ -24,21 +24,34 @@ def leave(what: str, index: int) -> None:
     os.close(descriptor)
 
 
-@dag(
-    schedule=None, params={"tasks": Param(8, type="integer"), "seconds": Param(1, type="number")}, max_active_tasks=200
-)
+def work(index: int, params: dict) -> None:
+    """Leave a receipt, take a while, leave another."""
+    leave("start", index)
+    time.sleep(params["seconds"])
+    leave("end", index)
+
+
+OPTIONS = {
+    "schedule": None, "max_active_tasks": 200,
+    "params": {"tasks": Param(8, type="integer"), "seconds": Param(1, type="number")},
+}  # fmt: skip
+WORK = task(retries=1, retry_delay=timedelta(seconds=5))(work)
+
+
+@dag(**OPTIONS)
 def receipts():
     @task
     def plan(params: dict) -> list[int]:
         return list(range(params["tasks"]))
 
-    @task(retries=1, retry_delay=timedelta(seconds=5))
-    def work(index: int, params: dict) -> None:
-        leave("start", index)
-        time.sleep(params["seconds"])
-        leave("end", index)
+    WORK.expand(index=plan())
 
-    work.expand(index=plan())
+
+@dag(**OPTIONS)
+def hundred_receipts():
+    """All tasks are due at once, without one that plans them."""
+    WORK.expand(index=list(range(100)))
 
 
 receipts()
+hundred_receipts()

@@ -15,11 +15,12 @@ class Load:
     stack: Stack
     run_id: str
     tasks: int
+    dag: str = "receipts"
 
     @classmethod
-    def start(cls, stack: Stack, tasks: int, seconds: float) -> "Load":
+    def start(cls, stack: Stack, tasks: int, seconds: float, dag: str = "receipts") -> "Load":
         """Start the tasks and return at once."""
-        return cls(stack, stack.start_dag("receipts", {"tasks": tasks, "seconds": seconds}), tasks)
+        return cls(stack, stack.start_dag(dag, {"tasks": tasks, "seconds": seconds}), tasks, dag)
 
     def receipts(self, what: str) -> list[dict[str, Any]]:
         """Return the receipts of one kind, `start` or `end`, oldest first."""
@@ -34,22 +35,30 @@ class Load:
 
     def wait_ended(self, seconds: float = 180) -> None:
         """Wait until the run has ended well and every task has left its receipt."""
-        state = self.stack.wait_run("receipts", self.run_id, seconds)
+        state = self.stack.wait_run(self.dag, self.run_id, seconds)
         assert state == "success", self.states()
         assert {one["index"] for one in self.receipts("end")} == set(range(self.tasks))
 
+    def undisturbed(self) -> bool:
+        """Return whether every task needed one try and started once."""
+        return self.second_attempts() == self.started_twice() == set()
+
     def states(self) -> dict[str, int]:
         """Return how many task instances are in each state."""
-        found = self.stack.api.get(f"/dags/receipts/dagRuns/{self.run_id}/taskInstances", limit=100)["task_instances"]
-        states = [str(task["state"]) for task in found]
+        states = [str(task["state"]) for task in self._instances()]
         return {state: states.count(state) for state in sorted(set(states))}
 
     def second_attempts(self) -> set[int]:
         """Return the tasks that took more than one try, as Airflow counts."""
-        found = self.stack.api.get(f"/dags/receipts/dagRuns/{self.run_id}/taskInstances", limit=100)["task_instances"]
-        return {task["map_index"] for task in found if task["try_number"] > 1}
+        return {task["map_index"] for task in self._instances() if task["try_number"] > 1}
 
     def started_twice(self) -> set[int]:
         """Return the tasks that left more than one start."""
         starts = [one["index"] for one in self.receipts("start")]
         return {index for index in starts if starts.count(index) > 1}
+
+    def _instances(self) -> list[dict[str, Any]]:
+        path, found = f"/dags/{self.dag}/dagRuns/{self.run_id}/taskInstances", []
+        while page := self.stack.api.get(path, limit=100, offset=len(found))["task_instances"]:
+            found += page
+        return found

@@ -164,12 +164,31 @@ class Stack:
         else:
             Supervision(self.settings).start(name)
 
+    def address(self, instance: str, port_knob: str, inside: int) -> tuple[str, int]:
+        """Return where a server is reached from here: its loopback port, or its container's own address."""
+        if self.runtime == "compose":
+            networks = docker_engine.inspect(f"{self.settings.project}-{instance}")[0]["NetworkSettings"]["Networks"]
+            return next(iter(networks.values()))["IPAddress"], inside
+        return LOOPBACK, self.settings.number(port_knob)
+
     def broker(self) -> valkey.Valkey:
-        """Return a client of the broker as Celery's user; embedded runtime only."""
+        """Return a client of the broker as Celery's user."""
+        host, port = self.address("valkey-1", "VALKEY_PORT", 6379)
         return valkey.Valkey(
-            host=LOOPBACK, port=self.settings.number("VALKEY_PORT"), username="airflow",
-            password=self.settings["VALKEY_PASSWORD"], socket_timeout=10,
-        )  # fmt: skip
+            host=host, port=port, username="airflow", password=self.settings["VALKEY_PASSWORD"], socket_timeout=10
+        )
+
+    def sql(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser, committed at once."""
+        host, port = self.address("postgres-1", "POSTGRES_PORT", 5432)
+        password = self.settings["POSTGRES_PASSWORD"]
+        with contextlib.closing(
+            psycopg2.connect(host=host, port=port, user="postgres", dbname=database, password=password)
+        ) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values or None)
+                return cursor.fetchall() if cursor.description else []
 
     def cancel_consumer(self, worker: str, queue: str) -> None:
         """Let a worker forget a queue, as a lost subscription does; it still answers ping."""
@@ -181,18 +200,27 @@ class Stack:
 
     def leader(self) -> str:
         """Return the controller that holds the lease now, nothing while nobody does."""
-        with contextlib.closing(
-            psycopg2.connect(
-                host=LOOPBACK, port=self.settings["POSTGRES_PORT"], user="kit", dbname="airflow", password=self.settings["KIT_DB_PASSWORD"]
-            )
-        ) as connection, connection.cursor() as cursor:  # fmt: skip
-            cursor.execute("SELECT holder FROM kit.lease WHERE expires_at > clock_timestamp()")
-            row = cursor.fetchone()
-        return str(row[0]) if row else ""
+        rows = self.sql("SELECT holder FROM kit.lease WHERE expires_at > clock_timestamp()", database="airflow")
+        return str(rows[0][0]) if rows else ""
 
     def wipe_broker(self) -> None:
-        """Remove the data of a broker that is stopped; embedded runtime only."""
-        shutil.rmtree(Servers.of(self.settings).valkey_data / "appendonlydir")
+        """Remove the data of a broker that is stopped."""
+        if self.runtime == "compose":
+            project = self.settings.project
+            command = [
+                "run",
+                "--rm",
+                "--volume",
+                f"{project}_valkey-data:/data",
+                "--entrypoint",
+                "rm",
+                f"{project}-valkey",
+            ]
+            docker_engine.run(*command, "-rf", "/data/appendonlydir", "/data/dump.rdb")
+        else:
+            for name in ("appendonlydir", "dump.rdb"):
+                path = Servers.of(self.settings).valkey_data / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def inside(self, instance: str, code: str) -> subprocess.CompletedProcess[str]:
         """Run Python code with the environment of a service's own process."""

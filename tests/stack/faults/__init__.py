@@ -1,0 +1,1 @@
+"""Runs in: stack tests; the fault suite."""

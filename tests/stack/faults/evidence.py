@@ -1,0 +1,70 @@
+"""Runs in: stack tests; what one test of the fault suite has seen: its loads, its times against their bars, its verdict."""
+
+import contextlib
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.stack.faults.faults import Fault
+from tests.stack.harness.load import Load
+from tests.stack.harness.stack import Stack
+
+
+@dataclass
+class Evidence:
+    """Collected while a test runs. `outage` is how long its outage lasts here, in seconds."""
+
+    stack: Stack
+    column: str
+    fault: Fault
+    outage: float
+    loads: list[Load] = field(default_factory=list)
+    measured: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether this is Airflow's own configuration, which has no controller and no guard."""
+        return self.column == "stock"
+
+    def load(self, tasks: int, seconds: float, dag: str = "receipts") -> Load:
+        """Start equal tasks and return at once; their outcome is part of the evidence."""
+        started = Load.start(self.stack, tasks, seconds, dag)
+        self.loads.append(started)
+        return started
+
+    def measure(self, what: str, seconds: float, at_most: float) -> None:
+        """Note a time and hold it against its bar."""
+        self.measured.append({"what": what, "seconds": round(seconds, 1), "bar": at_most})
+        assert seconds <= at_most, f"{what}: {seconds:.1f} s, more than {at_most:.0f} s"
+
+    def record(self, path: Path, problem: str) -> None:
+        """Append this evidence to a file of JSON lines; `problem` is empty when the bar held."""
+        line = {
+            "fault": self.fault.name, "column": self.column, "outage": self.outage, "problem": problem,
+            "measured": self.measured, "machine": machine(), "date": datetime.now(UTC).date().isoformat(), **self.outcome(),
+        }  # fmt: skip
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def outcome(self) -> dict[str, int]:
+        """Return over all loads: tasks sent, ended, failed, and started more than once."""
+        ended, twice, failed = 0, 0, 0
+        for load in self.loads:
+            ended += len({one["index"] for one in load.receipts("end")})
+            twice += len(load.started_twice())
+            with contextlib.suppress(Exception):
+                failed += load.states().get("failed", 0)
+        return {"sent": sum(load.tasks for load in self.loads), "ended": ended, "failed": failed, "twice": twice}
+
+
+def machine() -> str:
+    """Return what was measured on, in a few words."""
+    name = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    memory = round(psutil.virtual_memory().total / 1024**3)
+    return f"{os.cpu_count()} cores, {memory} GiB, {platform.machine()}, {name}, Python {platform.python_version()}"

@@ -1,0 +1,229 @@
+"""Runs in: stack tests; a broker that restarts, dies, forgets, freezes, fills up or is not there."""
+
+import itertools
+import time
+
+import pytest
+import valkey
+
+from tests.stack.faults import inject
+from tests.stack.faults.conftest import WORKERS
+from tests.stack.faults.evidence import Evidence
+from tests.stack.faults.faults import Fault
+from tests.stack.harness.load import Load
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+BROKER, SCHEDULER = "valkey-1", "airflow-scheduler-1"
+
+
+def answers(stack: Stack) -> bool:
+    """Return whether the broker answers."""
+    try:
+        return bool(stack.broker().ping())
+    except (valkey.ValkeyError, OSError, IndexError, KeyError):
+        return False
+
+
+def waiting(stack: Stack) -> int:
+    """Return how many messages wait."""
+    return stack.broker().llen("default")
+
+
+def wait_start_after(load: Load, at: float, seconds: float) -> float:
+    """Wait for a task that starts after a moment; return when it did."""
+    later = lambda: next((one["at"] for one in load.receipts("start") if one["at"] > at), 0.0)  # noqa: E731
+    return wait_for("a task that starts afterwards", later, seconds, load.states)
+
+
+def queue_of_a_hundred(evidence: Evidence) -> Load:
+    """Start work for all slots with a hundred tasks queued behind it."""
+    load = evidence.load(tasks=112, seconds=4)
+    wait_for("a hundred messages", lambda: waiting(evidence.stack) >= 80, 90, load.states)
+    return load
+
+
+@pytest.mark.fault(Fault.BROKER_RESTARTED)
+def test_a_broker_that_restarts_disturbs_nobody(evidence: Evidence) -> None:
+    bring_down_and_compare(evidence, lambda stack: inject.restart(stack, BROKER))
+
+
+@pytest.mark.fault(Fault.BROKER_KILLED)
+def test_a_killed_broker_loses_nothing(evidence: Evidence) -> None:
+    stack = evidence.stack
+    bring_down_and_compare(evidence, lambda stack: stack.kit("kill", BROKER))
+    if not evidence.is_stock:
+        assert stack.kit_json("repair", "--dry-run") == {"stuck": []}
+
+
+def bring_down_and_compare(evidence: Evidence, bring_down: object) -> None:
+    """Take the broker down for a moment; the same workers consume again at once and every task runs once."""
+    stack = evidence.stack
+    workers = {name: inject.main_process(stack, name).pid for name in WORKERS}
+    load = queue_of_a_hundred(evidence)
+    broker = stack.instance(BROKER)["pid"]
+    bring_down(stack)
+    wait_for("another broker process", lambda: stack.instance(BROKER).get("pid") not in (None, broker), 30)
+    wait_for("its answer", lambda: answers(stack), 30)
+    back = time.time()
+    evidence.measure("consuming again", wait_start_after(load, back, 60) - back, at_most=15)
+    load.wait_ended(300)
+    starts = sorted(one["at"] for one in load.receipts("start"))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    evidence.measure("longest time without a start", max(gaps), at_most=60)
+    assert load.undisturbed()
+    assert {name: inject.main_process(stack, name).pid for name in WORKERS} == workers
+
+
+@pytest.mark.fault(Fault.BROKER_WIPED)
+def test_a_broker_that_comes_back_empty_gets_every_queued_task_again(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=36, seconds=6)
+    load.wait_started(12)
+    before = wait_for("a queue", lambda: (count := waiting(stack)) >= 12 and count, 30)
+    stack.kit("stop", BROKER)
+    stack.wipe_broker()
+    stack.start_instance(BROKER)
+    at = time.time()
+    wait_for("the broker", lambda: answers(stack), 30)
+    assert waiting(stack) < before, "it remembers nothing"
+    load.wait_ended()
+    evidence.measure("everything started", max(one["at"] for one in load.receipts("start")) - at, at_most=90)
+    assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.BROKER_AWAY)
+def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
+    stack = evidence.stack
+    stack.kit("stop", BROKER)
+    load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
+    until = time.monotonic() + evidence.outage
+    unhealthy = []
+    while time.monotonic() < until:
+        unhealthy += [one for one in [stack.instance(SCHEDULER)] if not one["healthy"]]
+        time.sleep(2)
+    assert not stack.instance(BROKER).get("pid")
+    assert load.receipts("start") == []
+    at = time.time()
+    stack.start_instance(BROKER)
+    load.wait_ended(240)
+    evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
+    assert load.undisturbed()
+    assert not unhealthy, f"the scheduler must stay healthy throughout: {unhealthy[0]['detail']}"
+
+
+@pytest.mark.fault(Fault.BROKER_FROZEN)
+def test_work_goes_on_after_a_frozen_broker(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = queue_of_a_hundred(evidence)
+    with inject.frozen(stack, BROKER):
+        time.sleep(evidence.outage)
+        assert not answers(stack)
+        stopped = len(load.receipts("start"))
+    resume_and_compare(evidence, load, stopped)
+
+
+@pytest.mark.fault(Fault.PACKETS_DROPPED)
+def test_work_goes_on_after_a_network_that_dropped_everything(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = queue_of_a_hundred(evidence)
+    with inject.packets_dropped(stack, list(WORKERS)):
+        time.sleep(evidence.outage)
+        stopped = len(load.receipts("start"))
+    resume_and_compare(evidence, load, stopped)
+
+
+def resume_and_compare(evidence: Evidence, load: Load, stopped: int) -> None:
+    """Compare what happens once the broker can be reached again."""
+    back = time.time()
+    assert stopped < load.tasks, "the fault must have stopped work"
+    evidence.measure("resumed", wait_start_after(load, back, 120) - back, at_most=60)
+    load.wait_ended(300)
+    assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.BROKER_FULL)
+def test_a_full_broker_is_told_and_loses_nothing(evidence: Evidence) -> None:
+    stack = evidence.stack
+    running = evidence.load(tasks=12, seconds=20)
+    running.wait_started(12)
+    with inject.full(stack):
+        with pytest.raises(inject.broker_refusal()):
+            stack.broker().append("filler", b"x" * 4096)
+        load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
+        told = wait_for("the alarm", lambda: (one := stack.instance(BROKER)).get("healthy") is False and one, 60)
+        assert "is full" in told["detail"]
+        wait_for("the scheduler's word", lambda: "is full" in stack.kit("logs", SCHEDULER, "--lines", "400").stdout, 60)
+        wait_for("the running tasks", lambda: len(running.receipts("end")) == 12, 60)
+        assert load.receipts("start") == []
+    at = time.time()
+    for each in (running, load):
+        each.wait_ended(240)
+        assert each.undisturbed()
+    evidence.measure("first start after there was room", load.receipts("start")[0]["at"] - at, at_most=60)
+
+
+@pytest.mark.fault(Fault.SCHEDULER_WITHOUT_BROKER)
+def test_a_scheduler_that_starts_without_a_broker_waits_for_it(evidence: Evidence) -> None:
+    stack = evidence.stack
+    stack.kit("stop", BROKER)
+    before = inject.main_process(stack, SCHEDULER).pid
+    stack.kit("kill", SCHEDULER)
+    load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
+    wait_for("another scheduler", lambda: stack.instance(SCHEDULER).get("healthy"), 120)
+    new = inject.main_process(stack, SCHEDULER).pid
+    time.sleep(10)
+    assert new != before and load.receipts("start") == []
+    stack.start_instance(BROKER)
+    load.wait_ended()
+    assert load.undisturbed()
+    assert inject.main_process(stack, SCHEDULER).pid == new, "it must never have given up"
+
+
+@pytest.mark.fault(Fault.WORKER_WITHOUT_BROKER)
+def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) -> None:
+    stack, (worker, *others) = evidence.stack, WORKERS
+    for each in others:
+        stack.kit("stop", each)
+    stack.kit("stop", BROKER)
+    stack.kit("kill", worker)
+    new = wait_for("another process of the worker", lambda: stack.instance(worker).get("pid"), 60)
+    load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
+    time.sleep(10)
+    stack.start_instance(BROKER)
+    at = time.time()
+    wait_for("the worker", lambda: load.receipts("start"), 120, load.states)
+    evidence.measure("consuming after the broker's return", load.receipts("start")[0]["at"] - at, at_most=60)
+    assert stack.instance(worker)["pid"] == new, "it must never have given up"
+    for each in others:
+        stack.start_instance(each)
+    load.wait_ended(240)
+    assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.REDELIVERED)
+def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None:
+    stack, day = evidence.stack, 86_400
+    load = evidence.load(tasks=2, seconds=30)
+    load.wait_started(2)
+    before = warnings(stack)
+    broker = stack.broker()
+    tags = broker.zrange("unacked_index", 0, -1)
+    assert len(tags) == 2
+    for tag in tags:
+        broker.zincrby("unacked_index", -2 * day, tag)
+    wait_for(
+        "the second delivery",
+        lambda: not set(tags) & set(broker.zrange("unacked_index", 0, -1)),
+        330 if evidence.is_stock else 60,
+    )
+    if not evidence.is_stock:
+        wait_for("a warning for each", lambda: warnings(stack) - before == 2, 30)
+    load.wait_ended()
+    assert load.undisturbed()
+    assert evidence.is_stock or warnings(stack) - before == 2
+
+
+def warnings(stack: Stack) -> int:
+    """Return how many second deliveries workers have warned of."""
+    return stack.kit("logs", "airflow-worker", "--lines", "5000").stdout.count("was delivered again")

@@ -1,0 +1,171 @@
+"""Runs in: stack tests; databases, api-server, scheduler and controller that are killed, frozen or away."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from airflow_celery_kit import env_file
+from tests.stack.faults import inject
+from tests.stack.faults.conftest import WORKERS
+from tests.stack.faults.evidence import Evidence
+from tests.stack.faults.faults import Fault
+from tests.stack.faults.test_workers import unfinished_on
+from tests.stack.harness.load import Load
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+SCHEDULER = "airflow-scheduler-1"
+
+
+@pytest.mark.fault(Fault.RESULTS_AWAY)
+def test_tasks_survive_a_results_database_that_is_away(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=36, seconds=8)
+    load.wait_started(12)
+    with inject.database_closed(stack, "celery"):
+        wait_for("tasks that end meanwhile", lambda: len(load.receipts("end")) >= 12, 60)
+        time.sleep(evidence.outage)
+        assert stack.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'celery'") == [(0,)]
+    load.wait_ended()
+    assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.POSTGRES_AWAY)
+def test_tasks_survive_a_database_server_that_is_away(evidence: Evidence) -> None:
+    outlive(evidence, "postgres-1", [evidence.load(tasks=36, seconds=12)])
+
+
+@pytest.mark.fault(Fault.API_AWAY)
+def test_tasks_survive_an_api_server_that_is_away(evidence: Evidence) -> None:
+    long = evidence.load(tasks=5, seconds=evidence.outage + 20)
+    long.wait_started(5)
+    outlive(evidence, "airflow-apiserver-1", [evidence.load(tasks=50, seconds=6), long])
+
+
+def outlive(evidence: Evidence, name: str, loads: list[Load]) -> None:
+    """Stop what tasks report to until some have ended without it."""
+    stack, first = evidence.stack, loads[0]
+    first.wait_started(7)
+    ended = len(first.receipts("end"))
+    stack.kit("stop", name)
+    try:
+        wait_for("tasks that end meanwhile", lambda: len(first.receipts("end")) >= ended + 3, 60)
+        time.sleep(evidence.outage)
+        assert not stack.instance(name).get("pid")
+    finally:
+        stack.start_instance(name)
+    stack.wait_ready()
+    for load in loads:
+        load.wait_ended(240)
+        assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.SCHEDULER_KILLED)
+def test_a_killed_scheduler_finds_its_tasks_again(evidence: Evidence) -> None:
+    load = evidence.load(tasks=36, seconds=12)
+    load.wait_started(12)
+    kill_scheduler(evidence)
+    load.wait_ended()
+    assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.SCHEDULER_AND_WORKER_KILLED)
+def test_scheduler_and_worker_are_killed_together(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=36, seconds=12)
+    load.wait_started(12)
+    killed = unfinished_on(load, WORKERS[1])
+    with ThreadPoolExecutor(1) as background:
+        worker = inject.main_process(stack, WORKERS[1])
+        background.submit(worker.kill)
+        kill_scheduler(evidence)
+    load.wait_ended(240)
+    assert killed and load.second_attempts() == load.started_twice() == killed
+
+
+def kill_scheduler(evidence: Evidence) -> None:
+    """Kill the scheduler; another has its tasks in hand within a minute."""
+    stack = evidence.stack
+    before = inject.main_process(stack, SCHEDULER).pid
+    at = time.time()
+    stack.kit("kill", SCHEDULER)
+    wait_for("another scheduler", lambda: inject.main_process(stack, SCHEDULER).pid != before, 60)
+    wait_for("a healthy one", lambda: stack.instance(SCHEDULER).get("healthy"), 90)
+    wait_for("its tasks", lambda: inject.executor_running(stack) > 0, 60)
+    evidence.measure("adopted", time.time() - at, at_most=60)
+
+
+@pytest.mark.fault(Fault.LEADER_KILLED)
+def test_another_controller_leads_when_the_leader_is_killed(evidence: Evidence) -> None:
+    stack = evidence.stack
+    with two_controllers(stack) as leader:
+        begun = time.monotonic()
+        stack.kit("kill", leader)
+        wait_for("another leader", lambda: stack.leader() not in ("", leader_name(stack, leader)), 30)
+        evidence.measure("another leads", time.monotonic() - begun, at_most=15)
+
+
+@pytest.mark.fault(Fault.LEADER_FROZEN)
+def test_another_controller_leads_and_acts_when_the_leader_is_frozen(evidence: Evidence) -> None:
+    stack = evidence.stack
+    with two_controllers(stack) as leader:
+        frozen = [one for one in inject.tree(stack, leader) if "controller.main" in " ".join(one.cmdline())]
+        for process in frozen:
+            process.suspend()
+        wait_for("a frozen leader", lambda: frozen[0].status() == psutil.STATUS_STOPPED, 10)
+        begun = time.monotonic()
+        wait_for("another leader", lambda: stack.leader() not in ("", leader_name(stack, leader)), 30)
+        evidence.measure("another leads", time.monotonic() - begun, at_most=15)
+        for process in frozen:
+            process.resume()
+        tries = time.monotonic() + 6
+        while time.monotonic() < tries:
+            assert stack.leader() != leader_name(stack, leader), "the old one must not lead again"
+            time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def two_controllers(stack: Stack) -> Iterator[str]:
+    """Two controllers for a while; gives the instance that leads."""
+    have_controllers(stack, "2")
+    try:
+        wait_for("the second", lambda: stack.instance("airflow-controller-2").get("healthy"), 60)
+        leader = wait_for("a leader", stack.leader, 30)
+        yield leader[leader.index("airflow-controller") :]
+    finally:
+        have_controllers(stack, "1")
+
+
+def have_controllers(stack: Stack, count: str) -> None:
+    """Run so many controllers."""
+    env_file.record(stack.settings, {"CONTROLLERS": count})
+    stack.make("up")
+
+
+def leader_name(stack: Stack, instance: str) -> str:
+    """Return what a controller calls itself in the lease: on Compose with its project before it."""
+    return f"{stack.settings.project}-{instance}" if stack.runtime == "compose" else instance
+
+
+def events(stack: Stack, name: str) -> list[dict]:
+    """Return the controller's log lines of one kind."""
+    lines = stack.kit("logs", "airflow-controller", "--lines", "2000").stdout.splitlines()
+    found = [json.loads(line[line.index("{") :]) for line in lines if '{"event"' in line]
+    return [one for one in found if one["event"] == name]
+
+
+@pytest.mark.fault(Fault.NONE)
+def test_without_faults_nothing_is_stuck_and_nothing_is_repaired(evidence: Evidence) -> None:
+    stack = evidence.stack
+    before = len(events(stack, "requeue") + events(stack, "free"))
+    load = evidence.load(tasks=36, seconds=1)
+    load.wait_started(4)
+    assert stack.kit_json("repair", "--dry-run") == {"stuck": []}
+    load.wait_ended()
+    assert load.undisturbed()
+    assert len(events(stack, "requeue") + events(stack, "free")) == before

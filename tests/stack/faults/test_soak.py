@@ -1,0 +1,95 @@
+"""Runs in: stack tests; short tasks without end while something breaks every minute."""
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.stack.faults import inject
+from tests.stack.faults.attempts import Kills, unexplained
+from tests.stack.faults.conftest import WORKERS
+from tests.stack.faults.evidence import Evidence
+from tests.stack.faults.faults import Fault
+from tests.stack.harness.stack import Stack
+
+TASKS_A_MINUTE = 100
+SHORT_MINUTES, SHORT_TASKS = 4, 50
+AWAY_SECONDS = 20.0
+
+
+def away(instance: str) -> Callable[[Stack], None]:
+    """Return the fault that stops an instance for a while."""
+
+    def fault(stack: Stack) -> None:
+        stack.kit("stop", instance)
+        time.sleep(AWAY_SECONDS)
+        stack.start_instance(instance)
+
+    return fault
+
+
+def killed(instance: str) -> Callable[[Stack], None]:
+    """Return the fault that kills an instance's whole tree."""
+    return lambda stack: stack.kit("kill", instance)
+
+
+def frozen(stack: Stack) -> None:
+    """Let the broker stand still for a while."""
+    with inject.frozen(stack, "valkey-1"):
+        time.sleep(AWAY_SECONDS)
+
+
+FAULTS: dict[str, Callable[[Stack], None]] = {
+    **{f"{worker} killed": killed(worker) for worker in WORKERS},
+    **{f"{worker} stopped": away(worker) for worker in WORKERS},
+    "broker killed": killed("valkey-1"),
+    "broker away": away("valkey-1"),
+    "broker frozen": frozen,
+    "scheduler killed": killed("airflow-scheduler-1"),
+    "api-server away": away("airflow-apiserver-1"),
+    "PostgreSQL away": away("postgres-1"),
+    "controller killed": killed("airflow-controller-1"),
+}
+
+
+@pytest.mark.soak
+@pytest.mark.fault(Fault.SOAK)
+def test_nothing_is_lost_while_something_breaks_every_minute(
+    evidence: Evidence, request: pytest.FixtureRequest
+) -> None:
+    full = request.config.getoption("--faults") == "full"
+    minutes, tasks = (round(evidence.outage / 60), TASKS_A_MINUTE) if full else (SHORT_MINUTES, SHORT_TASKS)
+    seed = random.SystemRandom().randrange(1_000_000)
+    chosen = draw(random.Random(seed), minutes)
+    print(f"seed {seed}: {', '.join(chosen)}")
+    kills = Kills()
+    for name in chosen:
+        minute = time.monotonic() + 60
+        evidence.load(tasks=tasks, seconds=1)
+        time.sleep(10)
+        with kills.of(name.removesuffix(" killed")):
+            FAULTS[name](evidence.stack)
+        time.sleep(max(0.0, minute - time.monotonic()))
+    evidence.stack.wait_ready()
+    compare(evidence, kills)
+
+
+def draw(dice: random.Random, minutes: int) -> list[str]:
+    """Return a fault for each minute; none comes again before every other has had its turn."""
+    chosen: list[str] = []
+    while len(chosen) < minutes:
+        chosen += dice.sample(sorted(FAULTS), len(FAULTS))
+    return chosen[:minutes]
+
+
+def compare(evidence: Evidence, kills: Kills) -> None:
+    """Compare what was sent with what finished: all of it, twice only where a kill is on record, nothing in limbo."""
+    for load in evidence.loads:
+        load.wait_ended(600)
+    assert unexplained(evidence.loads, kills) == []
+    limbo = evidence.stack.sql(
+        "SELECT count(*) FROM task_instance WHERE state IN ('scheduled', 'queued', 'running')", database="airflow"
+    )
+    assert limbo == [(0,)]
+    assert evidence.stack.kit_json("repair", "--dry-run") == {"stuck": []}

@@ -1,0 +1,246 @@
+"""Runs in: stack tests; workers that are stopped, replaced, killed, starved of memory, frozen or deaf under load."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from airflow_celery_kit import env_file
+from tests.stack.faults import inject
+from tests.stack.faults.attempts import Kills, unexplained
+from tests.stack.faults.conftest import WORKERS
+from tests.stack.faults.evidence import Evidence
+from tests.stack.faults.faults import Fault
+from tests.stack.harness.load import Load
+from tests.stack.harness.stack import Stack, alive
+from tests.stack.harness.wait import wait_for
+
+VICTIM = WORKERS[1]
+
+
+def on(load: Load, worker: str, what: str = "start") -> list[dict]:
+    """Return the receipts that tasks left on one worker."""
+    return [one for one in load.receipts(what) if one["host"].endswith(worker)]
+
+
+def unfinished_on(load: Load, worker: str) -> set[int]:
+    """Return the tasks that have started on a worker and not ended."""
+    return {one["index"] for one in on(load, worker)} - {one["index"] for one in load.receipts("end")}
+
+
+@pytest.mark.fault(Fault.WORKER_STOPPED)
+def test_a_stopped_worker_finishes_its_tasks_takes_no_more_and_leaves(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=12, seconds=evidence.outage)
+    load.wait_started(12)
+    process = inject.main_process(stack, VICTIM)
+    with ThreadPoolExecutor(1) as background:
+        stopped = background.submit(stack.kit, "stop", VICTIM)
+        signalled = time.time()
+        later = evidence.load(tasks=12, seconds=1)
+        wait_for("the worker's end", lambda: not alive(process.pid), evidence.outage + 60)
+        gone = time.time()
+        stopped.result()
+    ends = [one["at"] for one in on(load, VICTIM, "end")]
+    assert len(ends) == len(on(load, VICTIM)), "it left with tasks unfinished"
+    evidence.measure("gone after its last task", gone - max(ends), at_most=5)
+    assert not [one for one in on(later, VICTIM) if one["at"] > signalled + 2], "it took a task after the signal"
+    stack.start_instance(VICTIM)
+    for each in (load, later):
+        each.wait_ended()
+        assert each.undisturbed()
+
+
+@pytest.mark.fault(Fault.WORKER_STOPPED_IN_VAIN)
+def test_tasks_that_outlast_the_grace_are_ended_in_time_and_retried(evidence: Evidence) -> None:
+    stack = evidence.stack
+    with stop_grace(stack, "40s"):
+        load = evidence.load(tasks=12, seconds=70)
+        load.wait_started(12)
+        process, kills, at = inject.main_process(stack, VICTIM), Kills(), time.time()
+        with kills.of(VICTIM):
+            stack.kit("stop", VICTIM)
+        evidence.measure("gone", time.time() - at, at_most=40)
+        assert not alive(process.pid)
+        assert "ending them" in stack.kit("logs", VICTIM, "--lines", "200").stdout
+        load.wait_ended(240)
+    assert unexplained([load], kills) == []
+    assert load.started_twice() == load.second_attempts() != set()
+
+
+@contextlib.contextmanager
+def stop_grace(stack: Stack, grace: str) -> Iterator[None]:
+    """Give the workers another STOP_GRACE for a while."""
+    before = stack.settings["STOP_GRACE"]
+    restart_workers(stack, {"STOP_GRACE": grace})
+    yield
+    restart_workers(stack, {"STOP_GRACE": before})
+
+
+def restart_workers(stack: Stack, change: dict[str, str]) -> None:
+    """Let a changed knob take effect on the workers."""
+    for worker in WORKERS:
+        stack.kit("stop", worker)
+    env_file.record(stack.settings, change)
+    stack.make("up")
+
+
+@pytest.mark.fault(Fault.WORKERS_REPLACED)
+def test_workers_are_replaced_in_mid_load(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=100, seconds=6)
+    load.wait_started(12)
+    before = {worker: inject.main_process(stack, worker).pid for worker in WORKERS}
+    if stack.runtime == "compose":
+        inject.put_new_worker_image(stack)
+    else:
+        for worker in WORKERS:
+            stack.kit("stop", worker)
+            stack.start_instance(worker)
+            wait_for(f"another {worker}", lambda worker=worker: stack.instance(worker).get("healthy"), 90)
+    after = {worker: inject.main_process(stack, worker).pid for worker in WORKERS}
+    assert not set(before.values()) & set(after.values()), "every worker must be another one"
+    replaced_at = time.time()
+    load.wait_ended()
+    assert max(one["at"] for one in load.receipts("end")) > replaced_at, "it must have been in mid-load"
+    assert load.undisturbed()
+
+
+@pytest.mark.fault(Fault.WORKER_TREE_KILLED)
+def test_tasks_of_a_killed_worker_run_again_elsewhere(evidence: Evidence) -> None:
+    kill_and_compare(evidence, lambda stack: stack.kit("kill", VICTIM))
+
+
+@pytest.mark.fault(Fault.WORKER_MAIN_KILLED)
+def test_tasks_of_a_worker_whose_main_process_is_killed_run_again_elsewhere(evidence: Evidence) -> None:
+    kill_and_compare(evidence, lambda stack: inject.main_process(stack, VICTIM).kill())
+
+
+@pytest.mark.fault(Fault.CONTAINER_OUT_OF_MEMORY)
+def test_a_container_that_is_killed_for_its_memory_disturbs_no_other(evidence: Evidence) -> None:
+    """The kernel ends a container by killing its first process; Docker takes that for a crash and starts it again."""
+    kill_and_compare(evidence, lambda stack: os.kill(stack.instance(VICTIM)["pid"], signal.SIGKILL))
+
+
+def kill_and_compare(evidence: Evidence, kill: object) -> None:
+    """Kill a worker with running tasks; exactly these run a second time, within a minute."""
+    stack = evidence.stack
+    load = evidence.load(tasks=12, seconds=15)
+    load.wait_started(12)
+    victims = inject.tree(stack, VICTIM)
+    killed, at = unfinished_on(load, VICTIM), time.time()
+    assert killed and len(victims) > len(killed)
+    kill(stack)
+    inject.wait_gone(victims[1:])
+    load.wait_ended()
+    again = [one for one in load.receipts("start") if one["index"] in killed and one["at"] > at]
+    evidence.measure("running again", max(one["at"] for one in again) - at, at_most=60)
+    assert {one["index"] for one in again} == killed == load.second_attempts() == load.started_twice()
+
+
+@pytest.mark.fault(Fault.WORKER_KILLED_UNDER_QUEUE)
+def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=36, seconds=10)
+    load.wait_started(12)
+    wait_for("a queue", lambda: stack.broker().llen("default") >= 12, 30)
+    reserved = stack.broker().hlen("unacked") - len(load.receipts("start")) + len(load.receipts("end"))
+    started, at, kills = {one["index"] for one in load.receipts("start")}, time.time(), Kills()
+    with kills.of(VICTIM):
+        stack.kit("kill", VICTIM)
+    load.wait_ended()
+    first = {one["index"]: one["at"] for one in reversed(load.receipts("start"))}
+    evidence.measure(
+        "everything started", max(when for index, when in first.items() if index not in started) - at, at_most=60
+    )
+    assert reserved <= 0, f"{reserved} messages reserved and not started"
+    assert unexplained([load], kills) == []
+    assert load.started_twice() == load.second_attempts() != set()
+
+
+@pytest.mark.fault(Fault.TASK_OUT_OF_MEMORY)
+def test_a_task_that_eats_all_memory_ends_alone(evidence: Evidence) -> None:
+    stack = evidence.stack
+    load = evidence.load(tasks=6, seconds=25)
+    load.wait_started(6)
+    with inject.little_memory(stack, WORKERS):
+        run = stack.start_dag("hungry")
+        victim = inject.starve(stack, run)
+        at = time.time()
+        stack.wait_task("hungry", run, "eat", ("failed", "up_for_retry"), 60)
+        evidence.measure("reported", time.time() - at, at_most=30)
+        load.wait_ended()
+    assert not alive(victim)
+    assert load.undisturbed()
+    assert stack.wait_run("hungry", run) == "failed"
+
+
+@pytest.mark.fault(Fault.POOL_OUT_OF_MEMORY)
+def test_a_pool_process_that_is_killed_takes_its_own_task_alone(evidence: Evidence) -> None:
+    """The kernel kills the process that holds most; what it sends is SIGKILL."""
+    stack = evidence.stack
+    load = evidence.load(tasks=12, seconds=20)
+    load.wait_started(12)
+    inject.pool_processes_with_a_task(stack, VICTIM)[0].kill()
+    at = time.time()
+    wait_for("the report", lambda: load.states().get("running", 0) == 11, 60, load.states)
+    evidence.measure("reported", time.time() - at, at_most=30)
+    load.wait_ended()
+    assert load.second_attempts() == load.started_twice()
+    assert len(load.second_attempts()) == 1
+
+
+@pytest.mark.fault(Fault.WORKERS_AWAY)
+def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
+    stack = evidence.stack
+    running = evidence.load(tasks=12, seconds=5)
+    running.wait_started(12)
+    with ThreadPoolExecutor(len(WORKERS)) as background:
+        for worker in WORKERS:
+            background.submit(stack.kit, "stop", worker)
+        wait_for("no worker", lambda: not stack.worker_names(), 60)
+    load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
+    wait_for("messages in the queue", lambda: stack.broker().llen("default") >= 100, 60)
+    time.sleep(evidence.outage)
+    assert load.receipts("start") == []
+    for worker in WORKERS:
+        stack.start_instance(worker)
+    for each in (running, load):
+        each.wait_ended()
+        assert each.undisturbed()
+
+
+@pytest.mark.fault(Fault.WORKERS_SILENT)
+def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Evidence) -> None:
+    """One is frozen, another lost its queue and still answers ping; the third is stopped, so that messages wait."""
+    stack = evidence.stack
+    deaf, frozen, third = WORKERS
+    stack.kit("stop", third)
+    mains = {name: inject.main_process(stack, name) for name in (deaf, frozen)}
+    stack.cancel_consumer(deaf, "default")
+    mains[frozen].suspend()
+    wait_for("a frozen worker", lambda: mains[frozen].status() == psutil.STATUS_STOPPED, 10)
+    load = evidence.load(tasks=4, seconds=0)
+    wait_for("a message that nobody takes", lambda: stack.broker().llen("default") >= 1, 60)
+    begun = time.monotonic()
+    try:
+        for name in mains:
+            wait_for(f"{name} to be reported", lambda name=name: stack.instance(name).get("healthy") is False, 60)
+        evidence.measure("reported", time.monotonic() - begun, at_most=60)
+        wait_for("others in their place", lambda: all(replaced(stack, *one) for one in mains.items()), 120)
+        evidence.measure("replaced", time.monotonic() - begun, at_most=120)
+    finally:
+        if alive(mains[frozen].pid):
+            mains[frozen].resume()
+    load.wait_ended()
+    stack.start_instance(third)
+
+
+def replaced(stack: Stack, name: str, old: psutil.Process) -> bool:
+    """Return whether another healthy process stands in a worker's place."""
+    return not alive(old.pid) and bool(stack.instance(name).get("healthy"))
