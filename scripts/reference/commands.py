@@ -15,6 +15,7 @@ ARGUMENTS = {
     "dag_id": "The Dag's id.",
     "instance": "An instance such as `airflow-worker-2`, or a service that has one instance only.",
     "instances": "Services or instances; all of them when left out.",
+    "named": "Workers such as `airflow-worker-2`, or services such as `airflow-worker`; every worker when left out.",
     "workers": "Number of airflow-worker instances; 0 is allowed.",
 }
 
@@ -36,7 +37,7 @@ def command_part(name: str, command: click.Command) -> str:
     parts = [f"## kit {name}", f"`{usage}`", re.sub(r"\s*\n\s*", " ", command.help or "")]
     if any(parameter.opts != ["--help"] for parameter in command.params):
         parts.append(options_table(command))
-    if name in ("up", "scale"):
+    if name in ("up", "scale", "drain", "resume"):
         parts.append("`--json` prints the same as [`kit status --json`](#kit-status).")
     parts += [f"`{call}` prints:\n\n{json_block(data)}" for call, data in JSON_SHAPES.get(name, ())]
     return "\n\n".join(parts)

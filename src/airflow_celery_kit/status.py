@@ -8,20 +8,28 @@ from airflow_celery_kit.runtimes.base import Instance, Runtime
 from airflow_celery_kit.runtimes.services import is_worker
 from airflow_celery_kit.settings import Settings
 
+FLOWER = "airflow-flower"
+
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a stack is not ready; `instance` is the one whose log tells more, empty where none does."""
+    """Why a stack is not ready; `instance` is the one whose log tells more, empty where none does.
+
+    `remedy` is a cure that needs no further look.
+    """
 
     text: str
     instance: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
-        return self.text
+        return f"{self.text}: {self.remedy}" if self.remedy else self.text
 
     @property
     def cure(self) -> str:
-        """Where to look on."""
+        """What to do, or where to look on."""
+        if self.remedy:
+            return self.remedy
         return f"see 'kit logs {self.instance}'" if self.instance else "see 'kit doctor'"
 
 
@@ -40,6 +48,18 @@ class Status:
         """Whether every part is healthy and, where there should be workers, one at least is registered with the broker."""
         return not self.reasons
 
+    def away(self, workers: list[str]) -> tuple[Reason, ...]:
+        """Return why the named workers take no task yet; empty when all do.
+
+        A worker that still finishes its tasks may look healthy, but has left the broker; only Flower knows.
+        """
+        known = not any(reason.instance == FLOWER for reason in self.reasons)
+        registered = {worker.name for worker in self.workers}
+        named = [one for one in self.services if one.instance in workers]
+        unknown = [one.instance for one in named if known and one.up and one.hostname not in registered]
+        reasons = [reason for reason in self.reasons if reason.instance in workers]
+        return tuple(reasons + [Reason(f"{name} is not registered with the broker", name) for name in unknown])
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as `kit status --json` shows it."""
         return {
@@ -55,7 +75,7 @@ class Status:
 def collect(settings: Settings, runtime: Runtime) -> Status:
     """Look at every part once. Workers are asked for only when nothing else is missing or Flower is up."""
     found = runtime.instances()
-    flower_up = any(one.service == "airflow-flower" and one.up for one in found)
+    flower_up = any(one.service == FLOWER and one.up for one in found)
     workers = registered_workers(settings) if flower_up else None
     return Status(
         runtime=runtime.name,
@@ -73,13 +93,15 @@ def _reasons(expected: list[str], found: list[Instance], workers: list[Worker] |
     reasons = [_why(one) for one in found if not one.up]
     reasons += [Reason(f"{name} is missing") for name in expected if name not in there]
     if workers is None:
-        reasons.append(Reason("Flower does not answer, so nobody knows the workers", "airflow-flower"))
+        reasons.append(Reason("Flower does not answer, so nobody knows the workers", FLOWER))
     elif not workers and (worker := next(filter(is_worker, expected), "")):
         reasons.append(Reason("no worker is registered with the broker", worker))
     return reasons
 
 
 def _why(instance: Instance) -> Reason:
+    if instance.state == "stopped" and is_worker(instance.instance):
+        return Reason(f"{instance.instance} is stopped", instance.instance, "'kit resume' starts it")
     state = instance.state if instance.state != "running" else "not healthy"
     remark = f": {instance.detail}" if instance.detail else ""
     return Reason(f"{instance.instance} is {state}{remark}", instance.instance if instance.hostname else "")

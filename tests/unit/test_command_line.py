@@ -68,7 +68,9 @@ def test_an_unknown_runtime_is_noticed_by_up_before_it_writes(kit, root, tree):
 
 
 @pytest.mark.usefixtures("without_engine")
-@pytest.mark.parametrize("command", [["status"], ["down"], ["up"], ["logs"], ["scale", "2"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["status"], ["down"], ["up"], ["logs"], ["scale", "2"], ["drain"], ["resume"]], ids=" ".join
+)
 def test_compose_without_an_engine_whatever_is_asked(kit, unchanged, command):
     refused(kit(unchanged, *command, RUNTIME="compose"), 4, "there is no docker command", "RUNTIME=embedded")
 
@@ -84,7 +86,16 @@ def test_removing_data_is_meant_only_with_yes_or_an_answer(kit, unchanged):
 
 @pytest.mark.parametrize(
     "command",
-    [["scale", "2"], ["stop", "nonsense"], ["kill", "valkey-1"], ["run", "chains"], ["airflow", "version"]],
+    [
+        ["scale", "2"],
+        ["stop", "nonsense"],
+        ["kill", "valkey-1"],
+        ["drain"],
+        ["drain", "airflow-worker-1", "--json"],
+        ["resume"],
+        ["run", "chains"],
+        ["airflow", "version"],
+    ],
     ids=" ".join,
 )
 def test_a_stack_that_is_not_up(kit, unchanged, command):
@@ -115,7 +126,11 @@ def test_the_status_of_a_stack_that_is_down_is_honest(kit, unchanged):
     )
 
 
-@pytest.mark.parametrize("command", [["scale", "-1"], ["frobnicate"], ["up", "--workers", "x"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [["scale", "-1"], ["frobnicate"], ["up", "--workers", "x"], ["resume", "--timeout", "soon"]],
+    ids=" ".join,
+)
 def test_usage_errors_end_with_2_and_change_nothing(kit, unchanged, command):
     ended = kit(unchanged, *command)
     assert ended.returncode == 2

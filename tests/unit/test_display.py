@@ -17,11 +17,11 @@ with steps() as shown:
 STATUS = """
 from airflow_celery_kit.cli.display import steps
 from airflow_celery_kit.runtimes.base import Instance
-from airflow_celery_kit.status import Reason, Status
+from airflow_celery_kit.status import Reason
 parts = (Instance("valkey", "valkey-1", "running", True, 7, None, "valkey-1"),)
 with steps() as shown:
     for reasons in ((Reason("valkey-1 is missing"), Reason("b-1 is not healthy: no beat [yet]", "b-1")), ()):
-        shown.show(Status("embedded", reasons, (), parts, {}))
+        shown.show(parts, reasons)
 """
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_celery_kit.errors import BadInputError, MachineError
+from airflow_celery_kit.errors import BadInputError, MachineError, NotRunningError
 from airflow_celery_kit.machine import GIB, Machine
 from airflow_celery_kit.runtimes import ports, services
 from airflow_celery_kit.settings import Settings
@@ -57,6 +57,36 @@ def test_a_service_of_many_instances_is_ambiguous_and_says_which_there_are():
 def test_an_unknown_name_is_refused_with_what_there_is(name):
     with pytest.raises(BadInputError, match="postgres-1, airflow-scheduler-1"):
         services.resolve(name, RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ([], RUNNING[2:]),
+        (["airflow-worker"], RUNNING[2:4]),
+        (["airflow-worker-heavy"], RUNNING[4:]),
+        (["airflow-worker-heavy-1", "airflow-worker-2", "airflow-worker-2"], RUNNING[3:]),
+    ],
+)
+def test_workers_are_named_by_instance_or_service_and_all_are_meant_by_none(named, meant):
+    assert services.workers(named, RUNNING) == meant
+
+
+@pytest.mark.parametrize("name", ["postgres", "airflow-scheduler-1"])
+def test_what_is_no_worker_is_refused_with_the_workers_there_are(name):
+    with pytest.raises(BadInputError, match=f"{name} is no worker: name one of {', '.join(RUNNING[2:])}, or none"):
+        services.workers(["airflow-worker-1", name], RUNNING)
+
+
+@pytest.mark.parametrize("name", ["airflow-worker-3", "worker", ""])
+def test_an_unknown_worker_is_refused_with_the_workers_there_are(name):
+    with pytest.raises(BadInputError, match=f"there is no '{name}': name one of {', '.join(RUNNING[2:])}$"):
+        services.workers([name], RUNNING)
+
+
+def test_a_stack_without_workers_says_how_to_get_one():
+    with pytest.raises(NotRunningError, match="there is no worker: 'kit scale 1' starts one"):
+        services.workers([], RUNNING[:2])
 
 
 def test_servers_come_first_and_workers_as_many_as_wanted(settings):

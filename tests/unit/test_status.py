@@ -4,7 +4,7 @@ import pytest
 
 from airflow_celery_kit.clients import Worker
 from airflow_celery_kit.runtimes.base import Instance
-from airflow_celery_kit.status import _reasons
+from airflow_celery_kit.status import Status, _reasons
 
 
 def part(name: str, state: str = "running", healthy: bool = True, detail: str = "") -> Instance:
@@ -46,3 +46,28 @@ DEAD = Instance("supervisor", "supervisor", "dead", False, None, None, None, "'k
 )
 def test_reasons_name_cause_and_log(expected, found, workers, told):
     assert [(reason.text, reason.instance) for reason in _reasons(expected, found, workers)] == told
+
+
+def test_a_stopped_worker_is_told_with_its_cure_and_another_part_with_its_log():
+    parts = [part("airflow-worker-1", "stopped", False), part("valkey-1", "stopped", False)]
+    worker, broker = _reasons([], parts, [])
+    assert (str(worker), worker.cure) == (
+        "airflow-worker-1 is stopped: 'kit resume' starts it",
+        "'kit resume' starts it",
+    )
+    assert (str(broker), broker.cure) == ("valkey-1 is stopped", "see 'kit logs valkey-1'")
+
+
+@pytest.mark.parametrize(
+    ("found", "workers", "told"),
+    [
+        ([part("airflow-worker-1")], [WORKER], []),
+        ([part("airflow-worker-1"), part("airflow-worker-2", "stopped", False)], [WORKER], []),
+        ([part("airflow-worker-1", "stopping", False)], [], ["airflow-worker-1 is stopping"]),
+        ([part("airflow-worker-1")], [], ["airflow-worker-1 is not registered with the broker"]),
+        ([part("airflow-worker-1")], None, []),
+    ],
+)
+def test_a_worker_is_away_until_it_is_healthy_and_registered(found, workers, told):
+    status = Status("embedded", tuple(_reasons([], found, workers)), tuple(workers or ()), tuple(found), {})
+    assert [reason.text for reason in status.away(["airflow-worker-1"])] == told

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from airflow_celery_kit.dag_runs import Progress
 from airflow_celery_kit.runtimes.base import Instance
-from airflow_celery_kit.status import Status
+from airflow_celery_kit.status import Reason, Status
 
 # Progress and remarks go to standard error, so that `--json` and pipes stay clean.
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -43,11 +43,11 @@ class Steps:
             self.title = text
             self._show()
 
-    def show(self, status: Status) -> None:
+    def show(self, instances: tuple[Instance, ...], reasons: tuple[Reason, ...]) -> None:
         """Show the parts and what is still awaited."""
-        self.instances = status.services
-        more = f" and {len(status.reasons) - 3} more" if len(status.reasons) > 3 else ""
-        awaited = ", ".join(reason.text.partition(":")[0] for reason in status.reasons[:3]) + more
+        self.instances = instances
+        more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+        awaited = ", ".join(reason.text.partition(":")[0] for reason in reasons[:3]) + more
         self.say(f"waiting: {awaited}" if awaited else "ready")
         self._refresh()
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from airflow_celery_kit.exclusive import exclusive
 from airflow_celery_kit.initialise import initialise
 from airflow_celery_kit.knobs import KNOBS
 from airflow_celery_kit.machine import Machine
+from airflow_celery_kit.runtimes import services
 from airflow_celery_kit.runtimes.base import Runtime
 from airflow_celery_kit.runtimes.choose import choose, preflight
 from airflow_celery_kit.runtimes.embedded import Embedded
@@ -42,15 +44,26 @@ def opened_to_stop(choice: Any) -> tuple[Settings, Runtime]:
 
 def wait_ready(settings: Settings, runtime: Runtime, shown: Steps, seconds: float) -> look.Status:
     """Return the status once the stack is ready. Raises NotReadyError that says what is missing and where to look."""
+    return wait_until(lambda: look.collect(settings, runtime), lambda seen: seen.reasons, shown, seconds)
+
+
+def wait_until(
+    collect: Callable[[], look.Status],
+    lacks: Callable[[look.Status], tuple[look.Reason, ...]],
+    shown: Steps,
+    seconds: float,
+) -> look.Status:
+    """Return the first status that lacks nothing. Raises NotReadyError that says what is missing and where to look."""
     deadline = time.monotonic() + seconds
     while True:
-        seen = look.collect(settings, runtime)
-        shown.show(seen)
-        if seen.ready:
+        seen = collect()
+        reasons = lacks(seen)
+        shown.show(seen.services, reasons)
+        if not reasons:
             return seen
         if time.monotonic() > deadline:
-            told = "; ".join(map(str, seen.reasons[:3]))
-            raise NotReadyError(f"not ready after {seconds:.0f} s: {told}; {seen.reasons[0].cure}")
+            told = "; ".join(reason.text for reason in reasons[:3])
+            raise NotReadyError(f"not ready after {seconds:.0f} s: {told}; {reasons[0].cure}")
         time.sleep(POLL_SECONDS)
 
 
@@ -152,7 +165,7 @@ def stop(choice: Any, instance: str) -> None:
     """Stop one instance as its supervisor would; a worker finishes its tasks. 'kit up' starts it again."""
     settings, runtime = opened(choice)
     with exclusive(settings.root), steps() as shown:
-        runtime.stop(instance, shown.say)
+        runtime.stop([services.resolve(instance, runtime.names())], shown.say)
     click.echo(f"{instance} has stopped; 'kit up' starts it again.")
 
 

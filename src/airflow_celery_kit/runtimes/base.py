@@ -42,13 +42,23 @@ class Runtime(Protocol):
         """Stop all parts, workers first; with `delete_data` also remove databases, queue and logs."""
 
     def scale(self, workers: int, say: Say) -> None:
-        """Have `workers` instances of airflow-worker; none of the others restarts."""
+        """Have `workers` running instances of airflow-worker; none of the others restarts."""
 
-    def stop(self, instance: str, say: Say) -> None:
-        """Stop one instance as its supervisor would, letting a worker finish its tasks; it stays stopped."""
+    def stop(self, instances: list[str], say: Say) -> None:
+        """Stop instances as their supervisor would, all at the same time, letting workers finish their tasks; they stay stopped.
+
+        `say` is told who has not stopped yet, and how many tasks each worker still runs where that can be counted.
+        An instance that does not run is left as it is. When the caller is interrupted, the stop goes on.
+        """
+
+    def start_instances(self, instances: list[str]) -> None:
+        """Launch those of the instances that do not run; none of the others restarts."""
 
     def kill(self, instance: str) -> None:
         """Kill one instance's whole process tree at once, as a crash would; its supervisor starts it again."""
+
+    def names(self) -> list[str]:
+        """Return the name of every part that is there, running or not. Raises NotRunningError when the stack is down."""
 
     def instances(self) -> list[Instance]:
         """Return every part that is there, running or not; an empty list when the stack is down."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_celery_kit import env_file
 from airflow_celery_kit.errors import KitError, MachineError, NotReadyError, NotRunningError
-from airflow_celery_kit.runtimes import docker_engine, images, ports, services
+from airflow_celery_kit.runtimes import docker_engine, images, leaving, ports, services
 from airflow_celery_kit.runtimes.base import Instance, Say
 from airflow_celery_kit.settings import Settings
 
@@ -67,17 +67,27 @@ class Compose:
             "airflow-worker",
         )
 
-    def stop(self, instance: str, say: Say) -> None:
+    def stop(self, instances: list[str], say: Say) -> None:
         """See `base.Runtime`."""
-        container = self._container(instance)
-        say(f"stopping {instance}")
-        docker_engine.run("stop", container)
+        docker_engine.run_on("stop", *self._containers(instances), meanwhile=lambda: self._tell_left(instances, say))
+
+    def start_instances(self, instances: list[str]) -> None:
+        """See `base.Runtime`."""
+        if instances:
+            docker_engine.run("start", *self._containers(instances))
 
     def kill(self, instance: str) -> None:
         """See `base.Runtime`. Docker takes a kill by hand for a wish to stop, so the container is started again here."""
-        container = self._container(instance)
+        container, *_ = self._containers([services.resolve(instance, self.names())])
         docker_engine.run("kill", container)
         docker_engine.run("start", container)
+
+    def names(self) -> list[str]:
+        """See `base.Runtime`."""
+        docker_engine.require()
+        if found := [one.instance for one in self.instances()]:
+            return found
+        raise NotRunningError("the stack is not up: run 'kit up'")
 
     def instances(self) -> list[Instance]:
         """See `base.Runtime`."""
@@ -141,18 +151,16 @@ class Compose:
         """Return every instance, airflow-init that has ended too."""
         return [_report(self.settings.project, one).instance for one in docker_engine.containers(self.settings.project)]
 
-    def _names(self) -> list[str]:
-        return [instance.instance for instance in self.instances()]
-
     def _require_up(self) -> None:
-        docker_engine.require()
-        if not self._names():
-            raise NotRunningError("the stack is not up: run 'kit up'")
+        self.names()
 
-    def _container(self, instance: str) -> str:
-        self._require_up()
-        resolved = services.resolve(instance, self._names())
-        return f"{self.settings.project}-{resolved}"
+    def _containers(self, instances: list[str]) -> list[str]:
+        return [f"{self.settings.project}-{instance}" for instance in instances]
+
+    def _tell_left(self, instances: list[str], say: Say) -> None:
+        left = {one.instance: _tasks(one) for one in self.instances() if one.instance in instances and one.pid}
+        if left:
+            say(leaving.told("stopping", left))
 
     def _refuse_foreign_project(self) -> None:
         for description in docker_engine.containers(self.settings.project):
@@ -173,18 +181,38 @@ class Compose:
 def _report(project: str, description: dict[str, Any]) -> Instance:
     state, labels = description["State"], description["Config"]["Labels"]
     name = description["Name"].lstrip("/")
-    status = f"exited {state['ExitCode']}" if state["Status"] == "exited" else state["Status"]
     health = state.get("Health")
+    healthy = state["Running"] and health["Status"] == "healthy" if health else None
     return Instance(
         service=labels[f"{LABEL}.service"],
         instance=name.removeprefix(f"{project}-"),
-        state=status,
-        healthy=None if not health else health["Status"] == "healthy",
+        state=_state(description),
+        healthy=healthy,
         pid=state["Pid"] or None,
         container=description["Id"][:12],
         hostname=name,
-        detail=_last_check(health) if health and health["Status"] != "healthy" else "",
+        detail=_last_check(health) if health and state["Running"] and not healthy else "",
     )
+
+
+def _state(description: dict[str, Any]) -> str:
+    """Return the engine's word, but `stopped` for what it starts again by itself unless somebody stopped it."""
+    state, restart = description["State"], description["HostConfig"]["RestartPolicy"]["Name"]
+    if state["Status"] != "exited":
+        return str(state["Status"])
+    return "stopped" if restart in ("always", "unless-stopped") else f"exited {state['ExitCode']}"
+
+
+def _tasks(worker: Instance) -> int | None:
+    """Return how many tasks a worker runs, None where the engine shows no processes or it is no worker."""
+    if not services.is_worker(worker.instance) or not worker.container:
+        return None
+    try:
+        parents = docker_engine.parents(worker.container)
+    except (KitError, ValueError):
+        return None
+    # The container's own process is an init that has the guard as its child.
+    return leaving.running_tasks(parents, {pid for pid, parent in parents.items() if parent == worker.pid})
 
 
 def _last_check(health: dict[str, Any]) -> str:

@@ -1,9 +1,11 @@
 """Runs in: the command line; talks to the Docker engine through its own command line."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 from airflow_celery_kit.errors import KitError, MachineError
@@ -12,6 +14,8 @@ from airflow_celery_kit.knobs import KNOBS
 # An engine that hangs must not hang `kit`.
 ANSWER_SECONDS = 20.0
 MINIMUM_COMPOSE = (2, 20)
+# How often a command that takes long is looked at.
+LOOK_SECONDS = 1.0
 
 
 def environment() -> dict[str, str]:
@@ -60,6 +64,29 @@ def run(*arguments: str, cwd: str | None = None) -> str:
     if ended.returncode:
         raise KitError(last_line(ended.stderr) or f"docker {arguments[0]} failed")
     return ended.stdout
+
+
+def run_on(*arguments: str, meanwhile: Callable[[], None]) -> None:
+    """Run one docker command that goes on when the caller is interrupted; call `meanwhile` every second.
+
+    Raises KitError with the engine's last line.
+    """
+    said: str | None = None
+    with subprocess.Popen(
+        ["docker", *arguments], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:  # fmt: skip
+        while said is None:
+            meanwhile()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said = process.communicate(timeout=LOOK_SECONDS)[1]
+    if process.returncode:
+        raise KitError(last_line(said) or f"docker {arguments[0]} failed")
+
+
+def parents(container: str) -> dict[int, int]:
+    """Return the parent of each process of a container, as the engine's host numbers them. Raises KitError."""
+    rows = [line.split() for line in run("top", container, "-eo", "pid,ppid").splitlines()[1:]]
+    return {int(pid): int(parent) for pid, parent in rows}
 
 
 def inspect(*names: str) -> list[dict[str, Any]]:

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from airflow_celery_kit import env_file
 from airflow_celery_kit.errors import KitError, NotReadyError, NotRunningError
-from airflow_celery_kit.runtimes import log_files, ports, services
+from airflow_celery_kit.runtimes import leaving, log_files, ports, services
 from airflow_celery_kit.runtimes.base import Instance, Say
 from airflow_celery_kit.runtimes.environment import LOOPBACK, broker, inherited
 from airflow_celery_kit.runtimes.servers import Servers
@@ -83,22 +85,31 @@ class Embedded:
         self.settings = env_file.record(self.settings, {"WORKERS": str(workers)})
         self.supervision.write(self.expected())
         added, removed = self.supervision.reload()
-        for instance in added:
+        pool = {name for name in self.expected() if service_of(name) == "airflow-worker"}
+        for instance in sorted({*added, *pool} - set(self._running())):
             say(f"starting {instance}")
             self.supervision.start(instance)
         self._stop_all(removed, say, "workers that leave finish their tasks")
         for instance in removed:
             self.supervision.rpc.removeProcessGroup(instance)
 
-    def stop(self, instance: str, say: Say) -> None:
+    def stop(self, instances: list[str], say: Say) -> None:
         """See `base.Runtime`."""
-        self._require_up()
-        self._stop_all([services.resolve(instance, list(self.supervision.processes()))], say, "stopping")
+        self._stop_all(instances, say, "stopping")
+
+    def start_instances(self, instances: list[str]) -> None:
+        """See `base.Runtime`."""
+        for instance in instances:
+            self.supervision.start(instance)
 
     def kill(self, instance: str) -> None:
         """See `base.Runtime`."""
+        kill_tree(self.supervision.pid(services.resolve(instance, self.names())))
+
+    def names(self) -> list[str]:
+        """See `base.Runtime`."""
         self._require_up()
-        kill_tree(self.supervision.pid(services.resolve(instance, list(self.supervision.processes()))))
+        return list(self.supervision.processes())
 
     def instances(self) -> list[Instance]:
         """See `base.Runtime`. Health checks run now, all at the same time."""
@@ -141,8 +152,8 @@ class Embedded:
         if not self.supervision.alive:
             raise NotRunningError("the stack is not up: run 'kit up'")
 
-    def _running(self) -> list[str]:
-        return [name for name, info in self.supervision.processes().items() if info["pid"]]
+    def _running(self) -> dict[str, int]:
+        return {name: info["pid"] for name, info in self.supervision.processes().items() if info["pid"]}
 
     def _find_ports(self, say: Say) -> None:
         moved: dict[str, str] = {}
@@ -195,13 +206,11 @@ class Embedded:
         deadline = (
             time.monotonic() + 15 + max((services.stop_seconds(self.settings, name) for name in names), default=0)
         )
-        told: list[str] = []
-        while left := [name for name in names if name in self._running()]:
-            if left != told:
-                say(f"{title}: {', '.join(left)}")
-                told = left
+        while left := {name: pid for name, pid in self._running().items() if name in names}:
+            say(leaving.told(title, _tasks(left)))
             if time.monotonic() > deadline:
-                raise KitError(f"{left[0]} did not stop: see 'kit logs {left[0]}'; 'kit kill {left[0]}' ends it")
+                late = next(iter(left))
+                raise KitError(f"{late} did not stop: see 'kit logs {late}'; 'kit kill {late}' ends it")
             time.sleep(0.2)
 
     def _report(self, info: Any) -> Instance:
@@ -221,6 +230,16 @@ class Embedded:
             return f"no answer within {PROBE_SECONDS:.0f} s"
         said = (ended.stdout.strip() or ended.stderr.strip() or "check failed").splitlines()[0]
         return "" if ended.returncode == 0 else said
+
+
+def _tasks(left: dict[str, int]) -> dict[str, int | None]:
+    """Return how many tasks each worker runs, None for what is no worker."""
+    if not any(map(services.is_worker, left)):
+        return dict.fromkeys(left)
+    parents = {process.pid: process.info["ppid"] for process in psutil.process_iter(["ppid"])}
+    return {
+        name: leaving.running_tasks(parents, {pid}) if services.is_worker(name) else None for name, pid in left.items()
+    }
 
 
 Check = tuple[list[str], dict[str, str]]

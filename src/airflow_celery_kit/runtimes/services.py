@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_celery_kit.errors import BadInputError
+from airflow_celery_kit.errors import BadInputError, NotRunningError
 from airflow_celery_kit.runtimes import environment as env
 from airflow_celery_kit.settings import Settings
 
@@ -158,6 +158,19 @@ def matching(names: list[str], there: list[str]) -> list[str]:
         if name not in there and name not in map(service_of, there):
             resolve(name, there)
     return [instance for instance in there if not names or instance in names or service_of(instance) in names]
+
+
+def workers(names: list[str], there: list[str]) -> list[str]:
+    """Return the workers that `names` mean, services or instances; every worker when there are no names.
+
+    Raises BadInputError, naming the workers there are, for a name that means anything else, NotRunningError when there is none.
+    """
+    known = [instance for instance in there if is_worker(instance)]
+    if not known:
+        raise NotRunningError("there is no worker: 'kit scale 1' starts one")
+    if others := [name for name in names if name in (*there, *map(service_of, there)) and not is_worker(name)]:
+        raise BadInputError(f"{others[0]} is no worker: name one of {', '.join(known)}, or none for all of them")
+    return matching(names, known)
 
 
 def environment_of(settings: Settings, instance: str, inherited: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,62 @@
+"""Runs in: your shell; `kit drain` and `kit resume`, which take workers out and bring them back."""
+
+from typing import Any
+
+import click
+
+from airflow_celery_kit import status as look
+from airflow_celery_kit.cli.display import print_json, steps
+from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.cli.stack_commands import opened, wait_until
+from airflow_celery_kit.exclusive import exclusive
+from airflow_celery_kit.runtimes import services
+
+named_workers = click.argument("named", nargs=-1, metavar="[WORKER]...")
+
+
+@click.command()
+@named_workers
+@json_option
+@click.pass_obj
+def drain(choice: Any, named: tuple[str, ...], as_json: bool) -> None:
+    """Let workers take no new task, finish what they run, and stop; they stay stopped. 'kit resume' brings them back."""
+    settings, runtime = opened(choice)
+    workers = services.workers(list(named), runtime.names())
+    with exclusive(settings.root), steps() as shown:
+        try:
+            runtime.stop(workers, shown.say)
+        except KeyboardInterrupt as problem:
+            raise click.Abort(
+                "interrupted; workers that were told to leave finish their tasks and stop: see 'kit status'"
+            ) from problem
+    if as_json:
+        print_json(look.collect(settings, runtime).as_dict())
+    else:
+        click.echo(f"Drained and stopped: {', '.join(workers)}; 'kit resume' brings them back.")
+
+
+@click.command()
+@named_workers
+@click.option("--timeout", default=120.0, show_default=True, help="Seconds to wait until the workers are healthy.")
+@json_option
+@click.pass_obj
+def resume(choice: Any, named: tuple[str, ...], timeout: float, as_json: bool) -> None:
+    """Start the workers that are stopped and wait until they take tasks again. Safe to call again."""
+    settings, runtime = opened(choice)
+    workers = services.workers(list(named), runtime.names())
+
+    def collect() -> look.Status:
+        """Start whoever does not run, also one that had still to leave, and look."""
+        seen = look.collect(settings, runtime)
+        runtime.start_instances([one.instance for one in seen.services if one.instance in workers and not one.pid])
+        return seen
+
+    with exclusive(settings.root), steps() as shown:
+        seen = wait_until(collect, lambda seen: seen.away(workers), shown, timeout)
+    if as_json:
+        print_json(seen.as_dict())
+    else:
+        click.echo(f"Healthy and registered: {', '.join(workers)}.")
+
+
+COMMANDS = (drain, resume)

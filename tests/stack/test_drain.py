@@ -1,0 +1,103 @@
+"""Runs in: stack tests; workers that are taken out and brought back (E6, E12)."""
+
+import os
+import signal
+import subprocess
+
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+WORKER = "airflow-worker-1"
+
+
+def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack: Stack) -> None:
+    first, running = start_running(stack)
+    draining = start_drain(stack, "airflow-worker")
+    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 30)
+    second = stack.start_dag("slow", {"seconds": 0})
+    stack.wait_task("slow", second, "count", ["queued"])
+    assert draining.poll() is None, "the drain waits for the running task"
+
+    out, said = draining.communicate(timeout=90)
+    assert (draining.returncode, out) == (0, f"Drained and stopped: {WORKER}; 'kit resume' brings them back.\n"), said
+    assert f"stopping: {WORKER} (1 task)" in said
+    assert finished(stack, first, running)
+    assert stack.task("slow", second, "count")["state"] == "queued"
+    seen = stack.status()
+    assert not seen["ready"] and f"{WORKER} is stopped: 'kit resume' starts it" in seen["reasons"]
+    assert stack.kit_json("drain", WORKER)["reasons"] == seen["reasons"], "a second time changes nothing"
+
+    assert stack.kit("resume", WORKER).stdout == f"Healthy and registered: {WORKER}.\n"
+    assert stack.wait_run("slow", second) == "success"
+    task = stack.task("slow", second, "count")
+    assert (task["hostname"], task["try_number"]) == (running["hostname"], 1)
+    pid = stack.instance(WORKER)["pid"]
+    assert stack.kit_json("resume")["ready"]
+    assert stack.instance(WORKER)["pid"] == pid, "a worker that runs is left alone"
+
+
+def test_an_interrupted_drain_goes_on_and_resume_waits_for_it(stack: Stack) -> None:
+    first, running = start_running(stack)
+    before = pids(stack)
+    draining = start_drain(stack)
+    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 30)
+    os.killpg(draining.pid, signal.SIGINT)
+    out, said = draining.communicate(timeout=15)
+    assert (draining.returncode, out) == (130, "")
+    assert said.splitlines()[-1].startswith("kit: interrupted; workers that were told to leave finish their tasks")
+    assert stack.task("slow", first, "count")["state"] == "running"
+
+    stack.kit("resume")
+    assert finished(stack, first, running)
+    after = pids(stack)
+    assert {name for name in before if before[name] != after[name]} == {WORKER, "airflow-worker-heavy-1"}
+    assert stack.run_dag("slow", {"seconds": 0})["state"] == "success"
+
+
+def test_what_is_no_worker_is_neither_drained_nor_resumed(stack: Stack) -> None:
+    stack.wait_ready()
+    before = pids(stack)
+    for verb in ("drain", "resume"):
+        ended = stack.kit(verb, WORKER, "valkey", check=False)
+        assert ended.returncode == 2
+        (line,) = ended.stderr.splitlines()
+        assert f"valkey is no worker: name one of {WORKER}" in line
+    assert pids(stack) == before
+
+
+def test_scaling_brings_a_drained_worker_back(stack: Stack) -> None:
+    stack.kit("drain", WORKER)
+    assert stack.instance(WORKER)["state"] == "stopped"
+    stack.kit("scale", "1")
+    assert stack.instance(WORKER)["healthy"]
+
+
+def start_running(stack: Stack) -> tuple[str, dict]:
+    """Start a task that takes half a minute; return its run and what Airflow says once it runs."""
+    stack.wait_ready()
+    run_id = stack.start_dag("slow", {"seconds": 30})
+    return run_id, stack.wait_task("slow", run_id, "count", ["running"])
+
+
+def start_drain(stack: Stack, *named: str) -> subprocess.Popen[str]:
+    """Begin to drain workers as from a terminal, in a process group of its own."""
+    return subprocess.Popen(
+        [".venv/bin/kit", "drain", *named], cwd=stack.root, env=stack.environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def registered(stack: Stack) -> set[str]:
+    """Return the workers that answer over the broker."""
+    return {worker["name"] for worker in stack.status()["workers"]}
+
+
+def finished(stack: Stack, run_id: str, running: dict) -> bool:
+    """Return whether a task ended well where it ran, at the same try."""
+    task = stack.task("slow", run_id, "count")
+    return all(task[key] == running[key] for key in ("hostname", "try_number")) and task["state"] == "success"
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    """Return the process of each part."""
+    return {one["instance"]: one["pid"] for one in stack.status()["services"]}
