@@ -84,8 +84,7 @@ def stop_grace(stack: Stack, grace: str) -> Iterator[None]:
 
 def restart_workers(stack: Stack, change: dict[str, str]) -> None:
     """Let a changed knob take effect on the workers."""
-    for worker in WORKERS:
-        stack.kit("stop", worker)
+    stack.kit("drain")
     env_file.record(stack.settings, change)
     stack.make("up")
 
@@ -100,9 +99,8 @@ def test_workers_are_replaced_in_mid_load(evidence: Evidence) -> None:
         inject.put_new_worker_image(stack)
     else:
         for worker in WORKERS:
-            stack.kit("stop", worker)
-            stack.start_instance(worker)
-            wait_for(f"another {worker}", lambda worker=worker: stack.instance(worker).get("healthy"), 90)
+            stack.kit("drain", worker)
+            stack.kit("resume", worker)
     after = {worker: inject.main_process(stack, worker).pid for worker in WORKERS}
     assert not set(before.values()) & set(after.values()), "every worker must be another one"
     replaced_at = time.time()
@@ -200,16 +198,12 @@ def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
     stack = evidence.stack
     running = evidence.load(tasks=12, seconds=5)
     running.wait_started(12)
-    with ThreadPoolExecutor(len(WORKERS)) as background:
-        for worker in WORKERS:
-            background.submit(stack.kit, "stop", worker)
-        wait_for("no worker", lambda: not stack.worker_names(), 60)
+    stack.kit("drain")
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
     wait_for("messages in the queue", lambda: stack.broker().llen("default") >= 100, 60)
     time.sleep(evidence.outage)
     assert load.receipts("start") == []
-    for worker in WORKERS:
-        stack.start_instance(worker)
+    stack.kit("resume")
     for each in (running, load):
         each.wait_ended()
         assert each.undisturbed()
