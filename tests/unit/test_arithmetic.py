@@ -19,8 +19,8 @@ from airflow_celery_kit.worker.hearing import DEAF_SECONDS
 from airflow_celery_kit.worker.reports import EVERY_SECONDS, LIFE_SECONDS
 
 AIRFLOW = dotenv_values(Path(__file__).parents[2] / "config" / "airflow.env", interpolate=False)
-# `[scheduler] task_instance_heartbeat_timeout` and `[workers] min_heartbeat_interval`, left at Airflow's defaults.
-HEARTBEAT_TIMEOUT, HEARTBEAT_EVERY = 300, 5
+# `[scheduler] task_instance_heartbeat_timeout`, left at Airflow's default.
+HEARTBEAT_TIMEOUT = 300
 LONGEST_API_OUTAGE = 120
 
 
@@ -54,9 +54,14 @@ def test_a_task_outlasts_the_longest_outage_of_the_api_server():
     assert HEARTBEAT_TIMEOUT > LONGEST_API_OUTAGE, "the scheduler itself would take the task for dead"
 
 
+def test_a_worker_leaves_within_five_seconds_of_its_last_task():
+    leaving = 2
+    assert airflow("WORKERS__MIN_HEARTBEAT_INTERVAL") + leaving < 5
+
+
 def test_a_living_worker_is_not_taken_for_dead():
     assert EVERY_SECONDS * 4 < LIFE_SECONDS, "a report or two may come late"
-    assert HEARTBEAT_EVERY * 3 < HEARTBEAT_SECONDS, "so may a task's heartbeat"
+    assert airflow("WORKERS__MIN_HEARTBEAT_INTERVAL") * 4 < HEARTBEAT_SECONDS, "so may a task's heartbeat"
     assert LIFE_SECONDS <= SETTLE_SECONDS, "after an outage workers report before anybody judges them"
     assert TRANSPORT_OPTIONS["socket_timeout"] < LIFE_SECONDS
 
@@ -72,6 +77,11 @@ def test_a_message_on_its_way_is_not_taken_for_lost():
 def test_a_dead_worker_is_noticed_and_its_tasks_run_again_within_a_minute():
     detection = airflow("SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL")
     assert max(LIFE_SECONDS, HEARTBEAT_SECONDS) + CONFIRM_SECONDS + CONTROLLER_LOOK + detection < 60 - 15
+
+
+def test_the_tasks_of_a_dead_scheduler_are_adopted_within_a_minute():
+    health_check_threshold = 30
+    assert health_check_threshold + airflow("SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL") < 60 - 15
 
 
 def test_a_silent_worker_is_reported_within_one_minute_and_replaced_within_two():
