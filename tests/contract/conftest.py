@@ -38,12 +38,22 @@ def free_ports(count: int) -> list[str]:
         return [str(probe.getsockname()[1]) for probe in probes]
 
 
-def wait_for(what: str, ready: Callable[[], bool]) -> None:
+def fresh_settings(root: Path) -> Settings:
+    """The kit's configuration in a new folder, with secrets and ports of its own."""
+    shutil.copytree(REPOSITORY / "config", root / "config")
+    values = {name: knob.make() if knob.make else knob.default for name, knob in knobs.KNOBS.items()}
+    values |= dict(zip(("POSTGRES_PORT", "VALKEY_PORT"), free_ports(2), strict=True))
+    settings = Settings(root, values)
+    secret_files.write(settings)
+    return settings
+
+
+def wait_for(what: str, ready: Callable[[], bool], within: float = START_SECONDS) -> None:
     """Return once `ready` is true; fail saying what was awaited."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + within
     while not ready():
         if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not come within {START_SECONDS:.0f} s")
+            pytest.fail(f"{what} did not come within {within:.0f} s")
         time.sleep(0.05)
 
 
@@ -109,12 +119,7 @@ def containers_left_out() -> str:
 @pytest.fixture(scope="session", params=["wheels"] if left_out() else ["wheels", "containers"])
 def stack(request, tmp_path_factory) -> Iterator[Stack]:
     """The two servers with the configuration and the secret files of the kit."""
-    root = tmp_path_factory.mktemp("stack")
-    shutil.copytree(REPOSITORY / "config", root / "config")
-    values = {name: knob.make() if knob.make else knob.default for name, knob in knobs.KNOBS.items()}
-    values |= dict(zip(("POSTGRES_PORT", "VALKEY_PORT"), free_ports(2), strict=True))
-    settings = Settings(root, values)
-    secret_files.write(settings)
+    settings = fresh_settings(tmp_path_factory.mktemp("stack"))
     with {"wheels": from_wheels, "containers": from_containers}[request.param](settings) as started:
         wait_for("PostgreSQL and Valkey", started.answers)
         yield started
