@@ -10,17 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from airflow_celery_kit.worker.guard import soft_seconds
 from airflow_celery_kit.worker.start_steps import EX_CONFIG
+from airflow_celery_kit.worker.way_out import soft_seconds
 
 QUICK = "print('up', flush=True)"
-# Goes on after SIGTERM as a worker with a long task does, and ends at SIGQUIT.
+# Goes on after SIGTERM as a worker with a long task does: main, pool and task process, each saying what it is told.
 BUSY = """
 import os, signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"term\\n"))
-signal.signal(signal.SIGQUIT, lambda *_: (os.write(1, b"quit\\n"), sys.exit(0)))
-os.write(1, b"up\\n")
-while True: time.sleep(1)
+def tell(what): os.write(1, what.encode() + b"\\n")
+def wait():
+    while True: time.sleep(1)
+if not os.fork():
+    if not (task := os.fork()):
+        signal.signal(signal.SIGTERM, lambda *_: tell("task asked"))
+        tell("up")
+        wait()
+    os.waitpid(task, 0)
+    tell("task killed")
+    wait()
+signal.signal(signal.SIGTERM, lambda *_: tell("term"))
+signal.signal(signal.SIGQUIT, lambda *_: (tell("quit"), sys.exit(0)))
+wait()
 """
 
 
@@ -41,7 +51,9 @@ def environment(stack, tmp_path) -> dict[str, str]:
 def guard(code: str, environment: dict[str, str]) -> subprocess.Popen[str]:
     """Start a guard around a worker that is these lines of Python."""
     command = [sys.executable, "-m", "airflow_celery_kit.worker.guard", sys.executable, "-c", code]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -97,31 +109,20 @@ def test_a_mandatory_step_refuses_the_start_with_one_line(environment, change, s
     assert told.count("\n") == 1
 
 
-def test_tasks_finish_until_the_deadline_and_are_ended_then(environment):
-    environment["KIT_STOP_GRACE"] = "4s"
-    with guard(BUSY, environment) as started:
-        assert started.stdout.readline() == "up\n"
-        begun = time.monotonic()
-        started.send_signal(signal.SIGTERM)
-        assert started.stdout.readline() == "term\n"
-        assert started.stdout.readline() == "quit\n"
-        took = time.monotonic() - begun
-        assert started.wait(30) == 0
-    assert soft_seconds(4) <= took < 4
-
-
-def test_a_second_sigterm_does_not_move_the_deadline(environment):
+def test_tasks_finish_until_the_deadline_and_are_ended_in_steps_then(environment):
     environment["KIT_STOP_GRACE"] = "6s"
     with guard(BUSY, environment) as started:
         assert started.stdout.readline() == "up\n"
         begun = time.monotonic()
-        for _ in range(2):
+        for _ in range(2):  # The second one does not move the deadline.
             started.send_signal(signal.SIGTERM)
             assert started.stdout.readline() == "term\n"
-            time.sleep(1.5)
-        assert started.stdout.readline() == "quit\n"
-        assert time.monotonic() - begun < soft_seconds(6) + 1
+        told = [(started.stdout.readline().strip(), time.monotonic() - begun) for _ in range(3)]
         assert started.wait(30) == 0
+        os.killpg(started.pid, signal.SIGKILL)
+    assert [what for what, _ in told] == ["task asked", "task killed", "quit"]
+    assert soft_seconds(6) <= told[0][1] < told[1][1] < told[2][1]
+    assert told[2][1] < 6
 
 
 def test_a_guard_without_its_broker_can_be_stopped(environment):

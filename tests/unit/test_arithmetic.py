@@ -14,9 +14,10 @@ from airflow_celery_kit.knobs import KNOBS
 from airflow_celery_kit.probes.worker import STALE_SECONDS
 from airflow_celery_kit.scheduler.gate import CLOSED_SECONDS
 from airflow_celery_kit.worker.broker import TRANSPORT_OPTIONS
-from airflow_celery_kit.worker.guard import GIVE_BACK_SECONDS, LOOK_SECONDS, SILENT_SECONDS, soft_seconds
+from airflow_celery_kit.worker.guard import SILENT_SECONDS
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS
 from airflow_celery_kit.worker.reports import EVERY_SECONDS, LIFE_SECONDS
+from airflow_celery_kit.worker.way_out import GIVE_BACK_SECONDS, LOOK_SECONDS, soft_seconds
 
 AIRFLOW = dotenv_values(Path(__file__).parents[2] / "config" / "airflow.env", interpolate=False)
 # `[scheduler] task_instance_heartbeat_timeout`, left at Airflow's default.

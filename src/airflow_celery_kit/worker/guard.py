@@ -14,18 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
-
 from airflow_celery_kit.probes.worker import beat_age
 from airflow_celery_kit.worker.parent_death import PR_SET_PDEATHSIG
 from airflow_celery_kit.worker.start_steps import STEPS, broker_problem, say, take
+from airflow_celery_kit.worker.way_out import LOOK_SECONDS, Stop, task_processes
 
 AWAITED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-LOOK_SECONDS = 5.0
 # Longer than any reconnect of a worker to a broker that answers.
 SILENT_SECONDS = 45.0
-# The end of a worker's time to stop, kept for ending its tasks and giving back what it had not started.
-GIVE_BACK_SECONDS = 30.0
 
 
 @dataclass
@@ -45,47 +41,6 @@ class Watch:
             return False
         self.since = now if self.since is None else self.since
         return not busy and now - self.since >= SILENT_SECONDS
-
-
-@dataclass
-class Stop:
-    """A worker's way out: SIGTERM lets its tasks finish, SIGQUIT at the deadline ends them and gives messages back."""
-
-    process: subprocess.Popen[bytes]
-    grace: float
-    deadline: float | None = None
-
-    def hand_on(self, number: int) -> None:
-        """Hand a signal on to the worker; the first SIGTERM sets the deadline."""
-        if number == signal.SIGTERM and self.deadline is None:
-            self.deadline = time.monotonic() + soft_seconds(self.grace)
-        self.process.send_signal(number)
-
-    def look_again(self) -> float:
-        """Return the seconds until there is something to do."""
-        left = LOOK_SECONDS if self.deadline is None else self.deadline - time.monotonic()
-        return min(max(left, 0.1), LOOK_SECONDS)
-
-    def press(self) -> None:
-        """End the tasks once the deadline has passed."""
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            say(
-                f"tasks still run after {soft_seconds(self.grace):.0f} s: ending them, what did not start goes back to its queue"
-            )
-            self.deadline = float("inf")
-            self.process.send_signal(signal.SIGQUIT)
-
-
-def soft_seconds(grace: float) -> float:
-    """Return how long tasks may go on after SIGTERM, of `grace` seconds before the supervisor kills the worker."""
-    return max(grace - GIVE_BACK_SECONDS, grace / 2)
-
-
-def runs_a_task(pid: int) -> bool:
-    """Return whether a pool process of the worker has a task process."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return any(child.children() for child in psutil.Process(pid).children())
-    return False
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -114,10 +69,10 @@ def main(command: list[str]) -> int:
     stop = Stop(process, float(os.environ["KIT_STOP_GRACE"].rstrip("s")))
     watch = Watch(lambda: not broker_problem(os.environ))
     while process.poll() is None:
-        if (received := signal.sigtimedwait(AWAITED, stop.look_again())) and received.si_signo != signal.SIGCHLD:
+        if (received := signal.sigtimedwait(AWAITED, stop.next_step())) and received.si_signo != signal.SIGCHLD:
             stop.hand_on(received.si_signo)
-        stop.press()
-        if not received and watch.is_to_end(last_beat(), runs_a_task(process.pid), time.monotonic()):
+        stop.go_on()
+        if not received and watch.is_to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic()):
             end(process)
     return max(process.returncode, 0) or int(process.returncode < 0)
 

@@ -67,7 +67,7 @@ def test_tasks_that_outlast_the_grace_are_ended_in_time_and_retried(evidence: Ev
             stack.kit("stop", VICTIM)
         evidence.measure("gone", time.time() - at, at_most=40)
         assert not alive(process.pid)
-        assert "ending them" in stack.kit("logs", VICTIM, "--lines", "200").stdout
+        assert "killing them" in stack.kit("logs", VICTIM, "--lines", "200").stdout
         load.wait_ended(240)
     assert unexplained([load], kills) == []
     assert load.started_twice() == load.second_attempts() != set()
