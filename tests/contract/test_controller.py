@@ -11,7 +11,7 @@ from celery import Celery
 from airflow_celery_kit.controller import database, lease
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
-from airflow_celery_kit.core.repair import Action, Finding
+from airflow_celery_kit.core.repair import Action, Finding, TaskInstance
 from airflow_celery_kit.runtimes import prepare
 from airflow_celery_kit.worker import broker as worker_broker
 
@@ -117,6 +117,21 @@ def test_a_lost_message_puts_its_task_back_without_a_try_and_closes_the_executor
     assert not database.change(finding, leader.fenced, connect("celery")), "never twice"
 
 
+def test_the_slot_of_an_ended_task_is_given_back_when_its_worker_could_not(ready, connect):
+    leader = Lease(connect("airflow"), "repair", "one")
+    leader.hold()
+    ready.query(ROW, "success", "m1", **METADATA)
+    finding = Finding(TaskInstance("", "sales/r1/load", "ended", "m1", "", 0.0, None), Action.CLOSE, "")
+    assert database.change(finding, leader.fenced, connect("celery"))
+    assert ready.query("SELECT state FROM task_instance", **METADATA) == [("success",)]
+    assert ready.query("SELECT task_id, status FROM celery_taskmeta", **RESULTS) == [("m1", "SUCCESS")]
+    ready.query("UPDATE celery_taskmeta SET status = 'FAILURE'", **RESULTS)
+    assert database.change(finding, leader.fenced, connect("celery"))
+    assert ready.query("SELECT status FROM celery_taskmeta", **RESULTS) == [("FAILURE",)], (
+        "the worker's own word counts"
+    )
+
+
 def test_a_task_that_started_meanwhile_is_left_alone(ready, connect):
     leader = Lease(connect("airflow"), "repair", "one")
     leader.hold()
@@ -189,9 +204,10 @@ def test_messages_are_found_in_every_priority_and_in_the_hands_of_a_worker(app, 
     with app.connection_for_read() as connection, connection.SimpleQueue("heavy") as queue:
         queue.get(timeout=5)
         held = seen.messages()
-        assert (held.waiting, held.unacked) == ({"m0", "m1", "m2"}, {"m3"})
+        assert (held.waiting, set(held.unacked)) == ({"m0", "m1", "m2"}, {"m3"})
+        assert seen.delivered() == 1
         seen.forget_delivery("m3")
-        assert seen.messages().unacked == frozenset()
+        assert seen.messages().unacked == {}
         assert client.zcard("unacked_index") == 0
 
 

@@ -27,8 +27,13 @@ class Broker:
     def messages(self) -> Messages:
         """Return the ids of all messages. Raises valkey.ValkeyError when the broker is away."""
         waiting = frozenset(_id(raw) for key in self._lists() for raw in self.client.lrange(key, 0, -1))
-        delivered = self.client.hvals("unacked")
-        return Messages(waiting, frozenset(_id(json.dumps(json.loads(raw)[0])) for raw in delivered))
+        delivered = (json.loads(raw)[0] for raw in self.client.hvals("unacked"))
+        named = {_header(message, "id"): _header(message, "argsrepr") for message in delivered}
+        return Messages(waiting, {found: name for found, name in named.items() if found})
+
+    def delivered(self) -> int:
+        """Return how many messages are with workers that have not acknowledged them."""
+        return int(self.client.hlen("unacked"))
 
     def held(self) -> dict[str, frozenset[str]]:
         """Return each live worker's name and the ids it holds; a worker that stops reporting vanishes with its key."""
@@ -41,7 +46,7 @@ class Broker:
     def forget_delivery(self, message: str) -> None:
         """Drop a delivered message that nobody will acknowledge, so that it is not delivered a second time."""
         for tag, raw in self.client.hgetall("unacked").items():
-            if _id(json.dumps(json.loads(raw)[0])) == message:
+            if _header(json.loads(raw)[0], "id") == message:
                 with self.client.pipeline(transaction=True) as pipeline:
                     pipeline.zrem("unacked_index", tag).hdel("unacked", tag).execute()
 
@@ -74,6 +79,13 @@ class Broker:
 
 def _id(message: bytes | str) -> str:
     try:
-        return str(json.loads(message)["headers"]["id"])
-    except (ValueError, KeyError, TypeError):
+        return _header(json.loads(message), "id")
+    except ValueError:
+        return ""
+
+
+def _header(message: Any, name: str) -> str:
+    try:
+        return str(message["headers"][name])
+    except (KeyError, TypeError):
         return ""

@@ -1,4 +1,4 @@
-"""Runs in: airflow-controller and `kit repair`; what Airflow believes, and the two changes that free a stuck task instance.
+"""Runs in: airflow-controller and `kit repair`; what Airflow believes, and the changes that free what is stuck.
 
 The role `kit` may read task instances and change the few columns named here; of the results it may write one row a message.
 """
@@ -31,12 +31,19 @@ UPDATE task_instance SET last_heartbeat_at = now() - interval '1 day'
 WHERE id = %(id)s AND state = 'running' AND external_executor_id = %(message)s
   AND last_heartbeat_at < now() - %(silence)s * interval '1 s'
 """
-CHANGES = {Action.REQUEUE: REQUEUE, Action.FREE: FREE}
-# The executor polls the result of the old message; without one it would hold that message's slot for ever.
+# Changes nothing: says whether the message is still nobody's.
+ENDED = """
+SELECT 1 WHERE NOT EXISTS (
+    SELECT 1 FROM task_instance WHERE external_executor_id = %(message)s AND state IN ('queued', 'running'))
+"""
+CHANGES = {Action.REQUEUE: REQUEUE, Action.FREE: FREE, Action.CLOSE: ENDED}
+# The executor polls the result of a message and holds its slot until there is one. Whatever it says of a task that is not
+# queued or running any more, the scheduler leaves that task alone.
+RESULTS = {Action.REQUEUE: "FAILURE", Action.CLOSE: "SUCCESS"}
 CLOSE = """
 INSERT INTO celery_taskmeta (id, task_id, status, date_done)
-VALUES (nextval('task_id_sequence'), %(message)s, 'FAILURE', now() AT TIME ZONE 'utc')
-ON CONFLICT (task_id) DO UPDATE SET status = 'FAILURE' WHERE celery_taskmeta.status <> 'SUCCESS'
+VALUES (nextval('task_id_sequence'), %(message)s, %(status)s, now() AT TIME ZONE 'utc')
+ON CONFLICT (task_id) DO UPDATE SET status = %(status)s WHERE celery_taskmeta.status NOT IN ('SUCCESS', 'FAILURE', 'REVOKED')
 """
 
 Fence = Callable[[], AbstractContextManager[Any]]
@@ -65,7 +72,7 @@ def change(finding: Finding, fence: Fence, results: Any) -> bool:
     with fence() as cursor:
         cursor.execute(CHANGES[finding.action], values)
         changed = bool(cursor.rowcount)
-    if changed and finding.action is Action.REQUEUE:
+    if changed and (status := RESULTS.get(finding.action)):
         with results, results.cursor() as cursor:
-            cursor.execute(CLOSE, values)
+            cursor.execute(CLOSE, values | {"status": status})
     return changed

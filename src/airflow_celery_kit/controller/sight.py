@@ -59,12 +59,13 @@ class Connections:
 
 
 def look(connections: Connections) -> list[Finding]:
-    """Return what is stuck now. The queues are read only when something is not in a worker's hands.
+    """Return what is stuck now. The messages are read only when something is not in a worker's hands.
 
     Raises psycopg2.Error or valkey.ValkeyError when one side cannot be seen: then nothing is known.
     """
     tasks = database.believed(connections.metadata)
     held = connections.broker.held()
-    if not diagnose(tasks, Messages(), held):
+    in_hands = frozenset().union(*held.values())
+    if not diagnose(tasks, Messages(), held) and connections.broker.delivered() <= len(in_hands):
         return []
     return diagnose(tasks, connections.broker.messages(), held)

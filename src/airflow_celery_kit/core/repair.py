@@ -1,7 +1,8 @@
 """Runs in: airflow-controller and `kit repair`; decides which task instances are stuck, from what three sides believe.
 
 Airflow believes that a task instance is queued or running under a message id; the broker holds messages; live workers
-say which messages they hold. A task instance that neither broker nor worker knows will never end by itself.
+say which messages they hold. A task instance that neither broker nor worker knows will never end by itself, and a message
+whose task has ended while its worker died holds a slot of the executor.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ class Action(StrEnum):
 
     REQUEUE = "requeue"
     FREE = "free"
+    CLOSE = "close"
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class TaskInstance:
 
 @dataclass(frozen=True)
 class Messages:
-    """The ids that the broker holds: in its queues, and delivered to a worker that has not acknowledged them."""
+    """What the broker holds: ids in its queues; delivered and not acknowledged, each id with what it says of its task."""
 
     waiting: frozenset[str] = frozenset()
-    unacked: frozenset[str] = frozenset()
+    unacked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,7 @@ class Finding:
 
 def diagnose(tasks: Iterable[TaskInstance], messages: Messages, held: Mapping[str, frozenset[str]]) -> list[Finding]:
     """Return what is stuck; `held` maps each live worker to the ids of the messages in its hands."""
-    in_hands = frozenset().union(*held.values())
-    found = []
+    tasks, in_hands, found = list(tasks), frozenset().union(*held.values()), []
     for task in tasks:
         if task.message in in_hands:
             continue
@@ -72,7 +73,16 @@ def diagnose(tasks: Iterable[TaskInstance], messages: Messages, held: Mapping[st
             action = Action.FREE
         if reason:
             found.append(Finding(task, action, reason))
-    return found
+    return found + _ended(messages, in_hands | {task.message for task in tasks})
+
+
+def _ended(messages: Messages, known: frozenset[str]) -> list[Finding]:
+    reason = "its task has ended and the worker that held it is gone"
+    return [
+        Finding(TaskInstance("", name, "ended", message, "", 0.0, None), Action.CLOSE, reason)
+        for message, name in messages.unacked.items()
+        if message not in known
+    ]
 
 
 def _why_queued_is_stuck(task: TaskInstance, messages: Messages) -> str:

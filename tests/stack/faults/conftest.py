@@ -130,8 +130,7 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     wait_whole(faulty)
     yield seen
     problem = request.node.stash.get(PROBLEM, "")
-    if not problem:
-        problem = slots_problem(faulty)
+    problem = problem or leftovers(faulty, seen.is_stock)
     if path := request.config.getoption("--evidence"):
         seen.record(Path(path), problem)
     if problem:
@@ -139,10 +138,12 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     assert not problem or request.node.stash[PROBLEM], problem
 
 
-def slots_problem(stack: Stack) -> str:
-    """Return what is wrong with the executor's slots now that all is done, nothing when all are back."""
+def leftovers(stack: Stack, is_stock: bool) -> str:
+    """Return what is still held now that all is done, nothing when every slot and every message is back."""
     try:
         inject.wait_slots_back(stack)
+        if not is_stock:
+            wait_for("the last message to be acknowledged", lambda: stack.broker().hlen("unacked") == 0, 60)
     except AssertionError as held:
         return str(held)
     return ""

@@ -15,7 +15,7 @@ IDLE = {"worker-1": frozenset(), "worker-2": frozenset()}
     ("task", "messages", "held"),
     [
         (QUEUED, Messages(waiting=frozenset({"m1"})), IDLE),
-        (QUEUED, Messages(unacked=frozenset({"m1"})), {"worker-1": frozenset({"m1"})}),
+        (QUEUED, Messages(unacked={"m1": "sales/r1/load"}), {"worker-1": frozenset({"m1"})}),
         (QUEUED, Messages(), {"worker-2": frozenset({"m1"})}),
         (replace(QUEUED, age=19.0), Messages(), IDLE),
         (RUNNING, Messages(), {"worker-1": frozenset({"m1"})}),
@@ -42,9 +42,9 @@ def test_what_moves_is_left_alone(task, messages, held):
     ("task", "messages", "held", "action", "reason"),
     [
         (QUEUED, Messages(), IDLE, Action.REQUEUE, "in no queue and in no worker's hands"),
-        (QUEUED, Messages(unacked=frozenset({"m1"})), IDLE, Action.REQUEUE, "a worker that is gone took its message"),
+        (QUEUED, Messages(unacked={"m1": "sales/r1/load"}), IDLE, Action.REQUEUE, "a worker that is gone took its message"),
         (RUNNING, Messages(), {"worker-2": frozenset()}, Action.FREE, "worker-1 is gone and its last heartbeat is 60 s old"),
-        (RUNNING, Messages(unacked=frozenset({"m1"})), IDLE, Action.FREE, "worker-1 does not have it"),
+        (RUNNING, Messages(unacked={"m1": "sales/r1/load"}), IDLE, Action.FREE, "worker-1 does not have it"),
     ],
     ids=["message lost", "reserved by the dead", "worker dead", "pool process dead"],
 )  # fmt: skip
@@ -52,6 +52,15 @@ def test_what_is_stuck_is_named_with_its_cure(task, messages, held, action, reas
     (finding,) = diagnose([task], messages, held)
     assert (finding.action, finding.task) == (action, task)
     assert reason in finding.reason
+
+
+def test_a_message_that_nobody_will_acknowledge_is_closed_once_its_task_has_ended():
+    orphan = Messages(unacked={"m1": "sales/r1/load"})
+    (finding,) = diagnose([], orphan, IDLE)
+    assert (finding.action, finding.task.name, finding.task.message) == (Action.CLOSE, "sales/r1/load", "m1")
+    assert diagnose([], orphan, {"worker-1": frozenset({"m1"})}) == [], "its worker is about to acknowledge it"
+    assert [one.action for one in diagnose([replace(QUEUED, age=1.0)], orphan, IDLE)] == [], "it is about to start"
+    assert diagnose([], Messages(waiting=frozenset({"m1"})), IDLE) == [], "it is taken out and refused"
 
 
 def test_nothing_is_repaired_on_one_look_and_a_good_look_clears_the_suspicion():
