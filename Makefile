@@ -5,6 +5,8 @@ PYTEST := .venv/bin/python -m pytest -n auto
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
 COLUMNS_OPTION = $(if $(COLUMNS),--columns=$(COLUMNS))
 ROWS_OPTION = $(if $(ROWS),-k '$(ROWS)')
+FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference/faults.jsonl tests/stack/faults
+REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
 .PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure faults soak
@@ -45,12 +47,11 @@ test-contract: venv ## run the tests on a real PostgreSQL and Valkey
 test-stack: venv ## run the tests on the whole stack
 	@$(PYTEST) tests/stack
 
-faults: venv ## inject every fault at full length on both runtimes and with stock settings, write the report; three hours, COLUMNS=embedded ROWS=killed
-	@$(PYTEST) -n 0 --faults=full --evidence=docs/reference/faults.jsonl $(COLUMNS_OPTION) $(ROWS_OPTION) tests/stack/faults -m "not soak"; \
-	.venv/bin/python -m tests.stack.faults.report
+faults: venv ## inject every fault at full length, write docs/reference/faults.md; hours; COLUMNS=stock ROWS=killed
+	@$(FAULTS) $(COLUMNS_OPTION) $(ROWS_OPTION) -m "not soak"; status=$$?; $(REPORT) && exit $$status
 
 soak: venv ## twenty minutes of short tasks with a random fault each minute
-	@$(PYTEST) -n 0 --faults=full --columns=embedded --evidence=docs/reference/faults.jsonl tests/stack/faults -m soak
+	@$(FAULTS) --columns=embedded -m soak; status=$$?; $(REPORT) && exit $$status
 
 lint: venv ## check style
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
