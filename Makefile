@@ -1,7 +1,7 @@
 # Every target is one line; `make help` lists them.
 PYTHON ?= python3
 KIT := .venv/bin/kit
-PYTEST := .venv/bin/python -m pytest -n auto
+PYTEST := .venv/bin/python -m pytest -n auto $(if $(CI),-v)
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
 COLUMNS_OPTION = $(if $(COLUMNS),--columns=$(COLUMNS))
 ROWS_OPTION = $(if $(ROWS),-k '$(ROWS)')

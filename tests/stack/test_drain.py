@@ -80,9 +80,9 @@ def start_running(stack: Stack) -> tuple[str, dict]:
 
 
 def start_drain(stack: Stack, *named: str) -> subprocess.Popen[str]:
-    """Begin to drain workers as from a terminal, in a process group of its own."""
+    """Begin to drain workers as from a terminal, in a process group of its own; background jobs ignore what Ctrl-C sends."""
     return subprocess.Popen(
-        [".venv/bin/kit", "drain", *named], cwd=stack.root, env=stack.environment, start_new_session=True,
+        ["env", "--default-signal=INT", ".venv/bin/kit", "drain", *named], cwd=stack.root, env=stack.environment, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
