@@ -82,9 +82,12 @@ class Fault(Enum):
         outage=120, ci=COMPOSE, runtimes=(COMPOSE,), stock=False,
     )  # fmt: skip
     BROKER_FULL = Row(
-        "11", "broker full (maxmemory, noeviction)", "alarm in status and log, 0 lost, recovers when there is room"
+        "11",
+        "broker full (maxmemory, noeviction)",
+        "alarm in status and log, 0 lost, recovers when there is room",
+        ci=COMPOSE,
     )
-    RESULTS_AWAY = Row("12a", "results database away", "0 failed, executor slots all back", outage=30)
+    RESULTS_AWAY = Row("12a", "results database away", "0 failed, executor slots all back", outage=30, ci=COMPOSE)
     POSTGRES_AWAY = Row("12b", "PostgreSQL away", "0 failed, executor slots all back", outage=30, ci=COMPOSE)
     API_AWAY = Row("13", "api-server away, 50 short and 5 long tasks", "0 failed", outage=120)
     SCHEDULER_KILLED = Row(
@@ -93,14 +96,16 @@ class Fault(Enum):
     SCHEDULER_AND_WORKER_KILLED = Row(
         "14b", "scheduler and a worker killed together", "all finish, 0 run twice but the killed, adopted within 60 s", ci=COMPOSE
     )  # fmt: skip
-    WORKERS_AWAY = Row("15", "all workers stopped under load, then started", "queue drained, 0 lost", outage=120)
+    WORKERS_AWAY = Row(
+        "15", "all workers stopped under load, then started", "queue drained, 0 lost", outage=120, ci=COMPOSE
+    )
     SCHEDULER_WITHOUT_BROKER = Row(
         "16a", "broker down when the scheduler starts", "tasks wait, then run; the scheduler never gives up"
     )
     WORKER_WITHOUT_BROKER = Row(
         "16b", "broker down when a worker starts", "tasks wait, then run; the worker never gives up", ci=COMPOSE
     )
-    REDELIVERED = Row("17", "running messages delivered again", "0 run twice, 0 failed, one warning each")
+    REDELIVERED = Row("17", "running messages delivered again", "0 run twice, 0 failed, one warning each", ci=COMPOSE)
     WORKERS_SILENT = Row(
         "18", "a worker that consumes nothing though it answers ping; a frozen one", "reported within 60 s, replaced within 120 s"
     )  # fmt: skip
