@@ -11,9 +11,9 @@ import pytest
 
 from tests.stack.harness.workspace import clean_environment, copy_checkout
 
-USER = "kit-tester"
-# Short enough for nothing, long enough to be in nobody's way.
-HOME = Path("/var/tmp/kit-tester-home")
+# A user of this process's own: one that a killed run left behind is in nobody's way.
+USER = f"kit-tester-{os.getpid()}"
+HOME = Path(f"/var/tmp/{USER}-home")
 
 
 @pytest.fixture

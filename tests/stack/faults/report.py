@@ -35,13 +35,15 @@ def load() -> Seen:
     return {(line["fault"], line["column"]): line for line in lines}
 
 
-def cell(seen: dict[str, Any] | None, exists: bool) -> str:
+def cell(seen: dict[str, Any] | None, exists: bool, outage: float) -> str:
     """Return what one column says of one row."""
     if not exists:
         return "does not exist"
     if seen is None:
         return "not run"
     verdict = "**fails**" if seen["problem"] else "holds"
+    if seen["outage"] < outage:
+        verdict += f" (an outage of {seen['outage']:.0f} s)"
     counts = f"{seen['ended']} of {seen['sent']} ended" if seen["sent"] else ""
     extra = [f"{seen[what]} {word}" for what, word in (("failed", "failed"), ("twice", "started twice")) if seen[what]]
     times = [f"{one['what']} {one['seconds']:g} s" for one in seen["measured"]]
@@ -65,7 +67,7 @@ def table(seen: Seen) -> list[str]:
     for fault in Fault:
         row = fault.row
         outage = f" ({row.outage:.0f} s)" if row.outage else ""
-        cells = [cell(seen.get((fault.name, column)), exists(fault, column)) for column in COLUMNS]
+        cells = [cell(seen.get((fault.name, column)), exists(fault, column), row.outage) for column in COLUMNS]
         lines.append(f"| {row.number} | {row.what}{outage} | {row.bar} | " + " | ".join(cells) + " |")
     return lines
 
