@@ -2,9 +2,11 @@
 
 import logging
 import os
+import shutil
 import sys
 from typing import Any
 
+from billiard import util
 from celery.signals import celeryd_init, worker_shutdown
 
 from airflow_celery_kit.worker import parent_death, reports
@@ -21,10 +23,12 @@ def set_up(instance: Any, **_: object) -> None:
 def leave(sender: Any, **_: object) -> None:
     """End the process, once Celery has stopped everything; the interpreter takes two seconds to tear down what the kernel frees at once.
 
-    The beat file goes first: a worker that has left must not look alive for the rest of the threshold.
+    The beat file goes first: a worker that has left must not look alive for the rest of the threshold. The folder for
+    shared memory, which the interpreter would have removed, goes too.
     """
     if path := reports.beat_file():
         path.unlink(missing_ok=True)
+    shutil.rmtree(util.get_temp_dir(), ignore_errors=True)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -19,8 +19,11 @@ AT_ONCE = pytest.mark.parametrize(
 PATIENCE = 6.0
 
 
-def test_a_warm_shutdown_lets_every_running_task_finish(bench):
-    worker = bench.start(slots=3)
+def test_a_warm_shutdown_lets_every_running_task_finish(bench, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    worker = bench.start(slots=3, environment={"TMPDIR": str(shared)})
+    assert list(shared.iterdir()) != []
     bench.hold("a", "b", "c")
     bench.send("note", "later")
     worker.send(WARM)
@@ -28,6 +31,7 @@ def test_a_warm_shutdown_lets_every_running_task_finish(bench):
     bench.open("a", "b", "c")
     assert worker.exits() == os.EX_OK
     assert [len(bench.receipts("end", name)) for name in ("a", "b", "c", "later")] == [1, 1, 1, 0]
+    assert list(shared.iterdir()) == [], "it must leave no file behind"
     assert bench.broker.messages() == (1, 0)
 
 
