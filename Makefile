@@ -3,7 +3,7 @@ PYTHON ?= python3
 KIT := .venv/bin/kit
 PYTEST := .venv/bin/python -m pytest -n auto $(if $(CI),-v)
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
-COLUMNS_OPTION = $(if $(COLUMNS),--columns=$(COLUMNS))
+COLUMN_OPTION = $(if $(COLUMN),--columns=$(COLUMN))
 ROWS_OPTION = $(if $(ROWS),-k '$(ROWS)')
 FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference/faults.jsonl tests/stack/faults
 REPORT = .venv/bin/python -m tests.stack.faults.report
@@ -47,8 +47,8 @@ test-contract: venv ## run the tests on a real PostgreSQL and Valkey
 test-stack: venv ## run the tests on the whole stack
 	@$(PYTEST) tests/stack
 
-faults: venv ## inject every fault at full length, write docs/reference/faults.md; hours; COLUMNS=stock ROWS=killed
-	@$(FAULTS) $(COLUMNS_OPTION) $(ROWS_OPTION) -m "not soak"; status=$$?; $(REPORT) && exit $$status
+faults: venv ## inject every fault at full length, write docs/reference/faults.md; hours; COLUMN=stock ROWS=killed
+	@$(FAULTS) $(COLUMN_OPTION) $(ROWS_OPTION) -m "not soak"; status=$$?; $(REPORT) && exit $$status
 
 soak: venv ## twenty minutes of short tasks with a random fault each minute
 	@$(FAULTS) --columns=embedded -m soak; status=$$?; $(REPORT) && exit $$status

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_celery_kit.worker.start_steps import EX_CONFIG
 from airflow_celery_kit.worker.way_out import soft_seconds
 
 QUICK = "print('up', flush=True)"
@@ -104,7 +103,7 @@ def relay(port: socket.socket, broker: socket.socket) -> None:
 def test_a_mandatory_step_refuses_the_start_with_one_line(environment, change, said):
     with guard(QUICK, environment | change) as started:
         told = started.stderr.read()
-        assert started.wait(30) == EX_CONFIG
+        assert started.wait(30) == os.EX_CONFIG
     assert told.startswith("the worker does not start: " + said)
     assert told.count("\n") == 1
 

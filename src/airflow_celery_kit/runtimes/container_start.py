@@ -12,8 +12,6 @@ from pathlib import Path
 from airflow_celery_kit.instance import NAME_FILE
 
 SECRETS = Path("/run/secrets")
-# sysexits.h: something in the configuration is wrong; starting again cannot help.
-EX_CONFIG = 78
 
 
 def unusable(files: Iterable[Path]) -> list[str]:
@@ -39,10 +37,10 @@ def container_name() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Become the command in `arguments`; return EX_CONFIG with one line when a secret is unusable."""
+    """Become the command in `arguments`; return `os.EX_CONFIG` with one line when a secret is unusable."""
     if bad := unusable(SECRETS.iterdir() if SECRETS.is_dir() else ()):
         print(f"secrets {', '.join(bad)} are empty or not readable: run 'kit init', then start again", file=sys.stderr)  # noqa: T201
-        return EX_CONFIG
+        return os.EX_CONFIG
     name = container_name()
     Path(NAME_FILE).write_text(name)
     os.environ["KIT_INSTANCE"] = name

@@ -58,7 +58,7 @@ def last_beat() -> float | None:
 
 
 def main(command: list[str]) -> int:
-    """Run the worker until it ends; return its exit code, 1 when it was ended here, EX_CONFIG when it may not start."""
+    """Run the worker until it ends; return its exit code, 1 when it was ended here, `os.EX_CONFIG` when it may not start."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.environ["KIT_BEAT_FILE"])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from airflow_celery_kit.probes import broker
 
-# sysexits.h: something in the configuration is wrong; starting again cannot help.
-EX_CONFIG = 78
 RETRY_SECONDS = 1.0
 
 Environment = Mapping[str, str]
@@ -74,12 +72,12 @@ STEPS = (
 
 
 def take(steps: tuple[Step, ...], environment: Environment, pause: Callable[[float], None] = time.sleep) -> int:
-    """Take the steps in order; return 0 once all are right, EX_CONFIG when a mandatory one is not."""
+    """Take the steps in order; return 0 once all are right, `os.EX_CONFIG` when a mandatory one is not."""
     for step in steps:
         reason = step.problem(environment)
         if reason and step.mandatory:
             say(f"the worker does not start: {step.name}: {reason}")
-            return EX_CONFIG
+            return os.EX_CONFIG
         if reason:
             say(f"the worker waits: {step.name}: {reason}")
             while step.problem(environment):

@@ -54,6 +54,8 @@ def columns(config: pytest.Config, fault: Fault) -> list[str]:
     if config.getoption("--faults") == "short":
         return [fault.row.ci]
     chosen = config.getoption("--columns").split(",")
+    if unknown := set(chosen) - set(COLUMNS):
+        raise pytest.UsageError(f"no column {', '.join(sorted(unknown))}: choose among {', '.join(COLUMNS)}")
     exists = (*fault.row.runtimes, *(["stock"] if fault.row.stock else []))
     return [column for column in COLUMNS if column in exists and column in chosen]
 

@@ -189,7 +189,10 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) 
     stack.kit("kill", worker)
     new = wait_for("another process of the worker", lambda: stack.instance(worker).get("pid"), 60)
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
-    time.sleep(10)
+    if not evidence.is_stock:
+        said = lambda: stack.kit("logs", worker, "--lines", "20").stdout  # noqa: E731
+        wait_for("its word that it waits", lambda: "the worker waits: broker" in said(), 60, said)
+    assert load.receipts("start") == []
     stack.start_instance(BROKER)
     at = time.time()
     wait_for("the worker", lambda: load.receipts("start"), 120, load.states)

@@ -20,7 +20,7 @@ from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack, alive
 from tests.stack.harness.wait import wait_for
 
-VICTIM = WORKERS[1]
+VICTIM, SLOTS = WORKERS[1], 4
 
 
 def on(load: Load, worker: str, what: str = "start") -> list[dict]:
@@ -147,7 +147,8 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     load = evidence.load(tasks=36, seconds=10)
     load.wait_started(12)
     wait_for("a queue", lambda: stack.broker().llen("default") >= 12, 30)
-    reserved = stack.broker().hlen("unacked") - len(load.receipts("start")) + len(load.receipts("end"))
+    delivered = lambda: stack.broker().hlen("unacked")  # noqa: E731
+    wait_for("no more deliveries than slots", lambda: delivered() == len(WORKERS) * SLOTS, 8, delivered)
     started, at, kills = {one["index"] for one in load.receipts("start")}, time.time(), Kills()
     with kills.of(VICTIM):
         stack.kit("kill", VICTIM)
@@ -156,7 +157,6 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     evidence.measure(
         "everything started", max(when for index, when in first.items() if index not in started) - at, at_most=60
     )
-    assert reserved <= 0, f"{reserved} messages reserved and not started"
     assert unexplained([load], kills) == []
     assert load.started_twice() == load.second_attempts() != set()
 

@@ -238,7 +238,7 @@ class Stack:
             project = self.settings.project
             self.kit("down", "--delete-data", "--yes", check=False)
             if self.runtime == "compose":
-                images = [f"{project}-{name}" for name in ("airflow", "postgres", "valkey")]
+                images = [f"{project}-{name}" for name in ("airflow", "airflow:next", "postgres", "valkey")]
                 self.call(["docker", "image", "rm", *images], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
 
