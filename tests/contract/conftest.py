@@ -22,6 +22,7 @@ import psycopg2
 import pytest
 
 from airflow_celery_kit import knobs, secret_files
+from airflow_celery_kit.probes.broker import HIGH_WATER
 from airflow_celery_kit.runtimes import docker_engine
 from airflow_celery_kit.runtimes.servers import SYSTEM_HOME, Servers
 from airflow_celery_kit.settings import Settings
@@ -225,6 +226,17 @@ def own_copy(settings: Settings, name: str) -> Path:
 def make_roles():
     """Makes roles and databases; see `prepare`."""
     return prepare
+
+
+@pytest.fixture
+def nearly_full(stack):
+    """A broker above its high-water mark that still takes messages."""
+    client, chunk = stack.valkey, "x" * (1 << 20)
+    limit = client.info("memory")["maxmemory"]
+    while client.info("memory")["used_memory"] < limit * (HIGH_WATER + 0.01):
+        client.append("filler", chunk)
+    yield stack
+    client.delete("filler")
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import time
 
 import pytest
 
-from airflow_celery_kit.probes.broker import HIGH_WATER
-
 
 @pytest.fixture
 def frozen(stack):
@@ -84,17 +82,6 @@ def test_somebody_else_behind_the_port_is_not_taken_for_the_broker(probe, answer
         ended = probe("broker", AIRFLOW__CELERY__BROKER_URL=f"redis://127.0.0.1:{server.getsockname()[1]}/0")
     assert (ended.returncode, ended.stderr) == (1, "")
     assert ended.stdout.startswith("broker: ")
-
-
-@pytest.fixture
-def nearly_full(stack):
-    """A broker above its high-water mark that still takes messages."""
-    client, chunk = stack.valkey, "x" * (1 << 20)
-    limit = client.info("memory")["maxmemory"]
-    while client.info("memory")["used_memory"] < limit * (HIGH_WATER + 0.01):
-        client.append("filler", chunk)
-    yield stack
-    client.delete("filler")
 
 
 def test_a_broker_that_is_nearly_full_is_told_before_it_refuses_anything(probe, nearly_full):

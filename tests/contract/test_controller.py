@@ -2,6 +2,10 @@
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
+import time
 
 import psycopg2
 import pytest
@@ -11,7 +15,7 @@ from celery import Celery
 from airflow_celery_kit.controller import database, lease
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
-from airflow_celery_kit.core.repair import Action, Finding, TaskInstance
+from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, TaskInstance
 from airflow_celery_kit.runtimes import prepare
 from airflow_celery_kit.worker import broker as worker_broker
 
@@ -234,3 +238,42 @@ def test_a_reply_queue_goes_only_when_nobody_used_it_for_long(stack, client, mon
 def test_the_controllers_login_can_neither_publish_nor_wipe(client, words):
     with pytest.raises(valkey.exceptions.NoPermissionError):
         client.execute_command(*words)
+
+
+@pytest.fixture
+def kit_repair(ready):
+    """Starts what `kit repair --dry-run` runs, with the environment of the controller; returns its process."""
+    settings = ready.settings
+    server = f"postgresql://kit@127.0.0.1:{settings['POSTGRES_PORT']}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PGPASSWORD": settings["KIT_DB_PASSWORD"],
+        "KIT_METADATA_CONN": f"{server}/airflow",
+        "KIT_RESULTS_CONN": f"{server}/celery",
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{settings['VALKEY_PORT']}/0",
+        "KIT_BROKER_USER": "kit",
+        "KIT_BROKER_PASSWORD_FILE": str(settings.secrets / "controller_password"),
+    }
+    command = [sys.executable, "-m", "airflow_celery_kit.controller.main", "--once"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    yield lambda: subprocess.Popen(command, env=environment, **pipes)
+    ready.query("DELETE FROM task_instance", **METADATA)
+
+
+def test_the_operators_look_tells_only_what_stays_stuck(ready, kit_repair):
+    for message in ("m1", "m2"):
+        ready.query(ROW, "queued", message, **METADATA)
+    looking = kit_repair()
+    time.sleep(CONFIRM_SECONDS / 2)
+    assert looking.poll() is None, "it must not tell at once"
+    ready.query("UPDATE task_instance SET state = 'success' WHERE external_executor_id = 'm2'", **METADATA)
+    said, _ = looking.communicate(timeout=CONFIRM_SECONDS * 3)
+    assert [one["message"] for one in json.loads(said)["stuck"]] == ["m1"]
+
+
+def test_what_a_full_broker_holds_is_not_believed(nearly_full, ready, kit_repair):
+    ready.query(ROW, "queued", "m1", **METADATA)
+    looking = kit_repair()
+    said, why = looking.communicate(timeout=CONFIRM_SECONDS * 3)
+    assert (looking.returncode, said) == (1, "")
+    assert "is full" in why

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import valkey
+
 from airflow_celery_kit.core.repair import Messages
+from airflow_celery_kit.probes.broker import FULL, HIGH_WATER
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
 from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
 
@@ -23,6 +26,12 @@ class Broker:
     """The broker through a client of the `valkey` library that decodes nothing."""
 
     client: Any
+
+    def check_room(self) -> None:
+        """Raises valkey.OutOfMemoryError when the broker is full: it refuses what workers report, and nothing is published."""
+        memory = self.client.info("memory")
+        if memory["maxmemory"] and memory["used_memory"] > memory["maxmemory"] * HIGH_WATER:
+            raise valkey.OutOfMemoryError(f"broker {FULL}")
 
     def messages(self) -> Messages:
         """Return the ids of all messages. Raises valkey.ValkeyError when the broker is away."""

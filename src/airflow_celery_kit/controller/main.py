@@ -5,6 +5,7 @@
 """
 
 import json
+import math
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from airflow_celery_kit import instance
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
 from airflow_celery_kit.controller.sight import Connections, look
-from airflow_celery_kit.core.repair import Finding, Suspicions
+from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Finding, Suspicions
 
 LOOK_SECONDS = 2.0
 # Workers find their way back to a broker that was away; until then they report nothing and hold what they held.
@@ -102,10 +103,23 @@ def run(controller: Controller, beat: Path) -> None:
         time.sleep(LOOK_SECONDS)
 
 
+def look_until_sure(connections: Connections) -> list[Finding]:
+    """Return what is stuck and stayed so for CONFIRM_SECONDS; at once where nothing is. Raises one of AWAY."""
+    suspicions, until = Suspicions(), math.inf
+    while found := look(connections):
+        now = time.monotonic()
+        until = min(until, now + CONFIRM_SECONDS)
+        confirmed = suspicions.confirmed(found, now)
+        if now >= until:
+            return confirmed
+        time.sleep(LOOK_SECONDS)
+    return []
+
+
 def once(act_too: bool) -> None:
-    """Print what is stuck now as JSON; with `act_too` repair it. Each change applies only to what is still as it was seen."""
+    """Print what is stuck as JSON; with `act_too` repair it. Each change applies only to what is still as it was seen."""
     connections = Connections()
-    found = look(connections)
+    found = look_until_sure(connections)
     rows = [
         {"task": one.task.name, "action": str(one.action), "reason": one.reason, "message": one.task.message} for one in found
     ]  # fmt: skip
@@ -123,7 +137,7 @@ def main(arguments: list[str]) -> int:
     try:
         once("--act" in arguments)
     except AWAY as problem:
-        print(f"database or broker does not answer: {str(problem).strip()}", file=sys.stderr)  # noqa: T201
+        print(f"database and broker cannot both be seen: {str(problem).strip()}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -61,8 +61,9 @@ class Connections:
 def look(connections: Connections) -> list[Finding]:
     """Return what is stuck now. The messages are read only when something is not in a worker's hands.
 
-    Raises psycopg2.Error or valkey.ValkeyError when one side cannot be seen: then nothing is known.
+    Raises psycopg2.Error or valkey.ValkeyError when one side cannot be seen, or cannot be believed: then nothing is known.
     """
+    connections.broker.check_room()
     tasks = database.believed(connections.metadata)
     held = connections.broker.held()
     in_hands = frozenset().union(*held.values())

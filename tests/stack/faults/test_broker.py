@@ -207,7 +207,7 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) 
 @pytest.mark.fault(Fault.REDELIVERED)
 def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None:
     stack, day = evidence.stack, 86_400
-    load = evidence.load(tasks=2, seconds=30)
+    load = evidence.load(tasks=2, seconds=60)
     load.wait_started(2)
     before = warnings(stack)
     broker = stack.broker()
@@ -221,7 +221,7 @@ def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None
         330 if evidence.is_stock else 60,
     )
     if not evidence.is_stock:
-        wait_for("a warning for each", lambda: warnings(stack) - before == 2, 30)
+        wait_for("a warning for each", lambda: warnings(stack) - before == 2, 60, lambda: (before, warnings(stack)))
     load.wait_ended()
     assert load.undisturbed()
     assert evidence.is_stock or warnings(stack) - before == 2

@@ -207,16 +207,8 @@ class Stack:
         """Remove the data of a broker that is stopped."""
         if self.runtime == "compose":
             project = self.settings.project
-            command = [
-                "run",
-                "--rm",
-                "--volume",
-                f"{project}_valkey-data:/data",
-                "--entrypoint",
-                "rm",
-                f"{project}-valkey",
-            ]
-            docker_engine.run(*command, "-rf", "/data/appendonlydir", "/data/dump.rdb")
+            command = ["run", "--rm", "--user", "0", "--volume", f"{project}_valkey-data:/data", "--entrypoint", "rm"]
+            docker_engine.run(*command, f"{project}-valkey", "-rf", "/data/appendonlydir", "/data/dump.rdb")
         else:
             for name in ("appendonlydir", "dump.rdb"):
                 path = Servers.of(self.settings).valkey_data / name
