@@ -26,8 +26,8 @@ def _plain(knob: str) -> Callable[[Values], str]:
     return lambda values: values[knob]
 
 
-# The controller reads everything, and removes what nobody will acknowledge or read any more.
-CONTROLLER_RULES = "~* -@all +@read +@connection +info +multi +exec +del +hdel +zrem +srem"
+# The controller reads everything, removes what nobody will acknowledge or read any more, and dates a delivery back.
+CONTROLLER_RULES = "~* -@all +@read +@connection +info +multi +exec +del +hdel +zadd +zrem +srem"
 
 
 def _users(values: Values) -> str:

@@ -24,8 +24,10 @@ import pytest
 from airflow_celery_kit import knobs, secret_files
 from airflow_celery_kit.probes.broker import HIGH_WATER
 from airflow_celery_kit.runtimes import docker_engine
+from airflow_celery_kit.runtimes import prepare as preparation
 from airflow_celery_kit.runtimes.servers import SYSTEM_HOME, Servers
 from airflow_celery_kit.settings import Settings
+from tests.contract.tables import METADATA, RESULTS, RESULTS_TABLE, TABLE
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGES = ("KIT_TEST_POSTGRES_IMAGE", "KIT_TEST_VALKEY_IMAGE")
@@ -277,3 +279,15 @@ def median_cpu() -> Callable[[Callable[[], subprocess.CompletedProcess]], float]
         return statistics.median(costs)
 
     return measure
+
+
+@pytest.fixture(scope="module")
+def ready(prepared):
+    """The tables, and the grants that airflow-init makes on them."""
+    prepared.query(TABLE, **METADATA)
+    prepared.query(RESULTS_TABLE, **RESULTS)
+    prepared.query(preparation.METADATA_GRANTS, **METADATA)
+    prepared.query(preparation.RESULTS_GRANTS, **RESULTS)
+    yield prepared
+    prepared.query("DROP SCHEMA kit CASCADE; DROP TABLE task_instance", **METADATA)
+    prepared.query("DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS)

@@ -2,10 +2,6 @@
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
-import time
 
 import psycopg2
 import pytest
@@ -15,41 +11,9 @@ from celery import Celery
 from airflow_celery_kit.controller import database, lease
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
-from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, TaskInstance
-from airflow_celery_kit.runtimes import prepare
+from airflow_celery_kit.core.repair import Action, Finding, TaskInstance
 from airflow_celery_kit.worker import broker as worker_broker
-
-METADATA = {"role": "airflow", "database": "airflow"}
-RESULTS = {"role": "celery", "database": "celery"}
-# The columns of Airflow 3.3's table that the controller touches, with its types.
-TABLE = """
-CREATE TABLE task_instance (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), run_id varchar(250), task_id varchar(250), map_index int,
-    try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
-    last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz
-)
-"""
-ROW = """
-INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,
-                           last_heartbeat_at, queued_by_job_id)
-VALUES ('sales', 'r1', 'load', 3, 2, %s, %s, 'worker-1', now() - interval '1 min', now() - interval '1 min', 7)
-"""
-
-
-@pytest.fixture(scope="module")
-def ready(prepared):
-    """The tables, and the grants that airflow-init makes on them."""
-    prepared.query(TABLE, **METADATA)
-    prepared.query("CREATE SEQUENCE task_id_sequence", **RESULTS)
-    prepared.query(
-        "CREATE TABLE celery_taskmeta (id int PRIMARY KEY, task_id varchar(155) UNIQUE, status varchar(50), result bytea, date_done timestamp)",
-        **RESULTS,
-    )
-    prepared.query(prepare.METADATA_GRANTS, **METADATA)
-    prepared.query(prepare.RESULTS_GRANTS, **RESULTS)
-    yield prepared
-    prepared.query("DROP SCHEMA kit CASCADE; DROP TABLE task_instance", **METADATA)
-    prepared.query("DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS)
+from tests.contract.tables import METADATA, RESULTS, ROW
 
 
 @pytest.fixture
@@ -136,6 +100,24 @@ def test_the_slot_of_an_ended_task_is_given_back_when_its_worker_could_not(ready
     )
 
 
+def test_a_sensor_that_waits_for_its_next_look_keeps_its_result_open(ready, connect):
+    leader = Lease(connect("airflow"), "repair", "one")
+    leader.hold()
+    ready.query(ROW, "scheduled", "m1", **METADATA)
+    finding = Finding(TaskInstance("", "sales/r1/load", "ended", "m1", "", 0.0, None), Action.CLOSE, "")
+    assert not database.change(finding, leader.fenced, connect("celery"))
+
+
+def test_results_that_say_that_a_task_runs_are_found_by_their_index(ready, connect):
+    for message, status in (("m1", "STARTED"), ("m2", "SUCCESS")):
+        ready.query(
+            "INSERT INTO celery_taskmeta (id, task_id, status) VALUES (nextval('task_id_sequence'), %s, %s)",
+            message, status, **RESULTS,
+        )  # fmt: skip
+    assert database.started(connect("celery")) == {"m1"}
+    assert ready.query("SELECT indexdef FROM pg_indexes WHERE indexname = 'kit_started'", **RESULTS)
+
+
 def test_a_task_that_started_meanwhile_is_left_alone(ready, connect):
     leader = Lease(connect("airflow"), "repair", "one")
     leader.hold()
@@ -215,6 +197,19 @@ def test_messages_are_found_in_every_priority_and_in_the_hands_of_a_worker(app, 
         assert client.zcard("unacked_index") == 0
 
 
+def test_what_a_dead_worker_took_is_delivered_again_under_its_own_id(app, client):
+    app.send_task("execute_workload", args=["{}"], queue="default", task_id="m0")
+    with app.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
+        queue.get(timeout=5)
+        seen = Broker(client)
+        seen.deliver_again("m0")
+        seen.deliver_again("unknown")
+        assert client.zrange("unacked_index", 0, -1, withscores=True)[0][1] == 0.0
+        connection.default_channel.qos.restore_visible()
+        assert seen.messages().waiting == {"m0"}
+        assert seen.delivered() == 0
+
+
 def test_a_worker_lives_as_long_as_its_report(stack, client):
     stack.valkey.set(f"{worker_broker.REPORT_KEY}worker-1", json.dumps({"held": ["m1"]}), px=300)
     assert Broker(client).held() == {"worker-1": {"m1"}}
@@ -238,42 +233,3 @@ def test_a_reply_queue_goes_only_when_nobody_used_it_for_long(stack, client, mon
 def test_the_controllers_login_can_neither_publish_nor_wipe(client, words):
     with pytest.raises(valkey.exceptions.NoPermissionError):
         client.execute_command(*words)
-
-
-@pytest.fixture
-def kit_repair(ready):
-    """Starts what `kit repair --dry-run` runs, with the environment of the controller; returns its process."""
-    settings = ready.settings
-    server = f"postgresql://kit@127.0.0.1:{settings['POSTGRES_PORT']}"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PGPASSWORD": settings["KIT_DB_PASSWORD"],
-        "KIT_METADATA_CONN": f"{server}/airflow",
-        "KIT_RESULTS_CONN": f"{server}/celery",
-        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{settings['VALKEY_PORT']}/0",
-        "KIT_BROKER_USER": "kit",
-        "KIT_BROKER_PASSWORD_FILE": str(settings.secrets / "controller_password"),
-    }
-    command = [sys.executable, "-m", "airflow_celery_kit.controller.main", "--once"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    yield lambda: subprocess.Popen(command, env=environment, **pipes)
-    ready.query("DELETE FROM task_instance", **METADATA)
-
-
-def test_the_operators_look_tells_only_what_stays_stuck(ready, kit_repair):
-    for message in ("m1", "m2"):
-        ready.query(ROW, "queued", message, **METADATA)
-    looking = kit_repair()
-    time.sleep(CONFIRM_SECONDS / 2)
-    assert looking.poll() is None, "it must not tell at once"
-    ready.query("UPDATE task_instance SET state = 'success' WHERE external_executor_id = 'm2'", **METADATA)
-    said, _ = looking.communicate(timeout=CONFIRM_SECONDS * 3)
-    assert [one["message"] for one in json.loads(said)["stuck"]] == ["m1"]
-
-
-def test_what_a_full_broker_holds_is_not_believed(nearly_full, ready, kit_repair):
-    ready.query(ROW, "queued", "m1", **METADATA)
-    looking = kit_repair()
-    said, why = looking.communicate(timeout=CONFIRM_SECONDS * 3)
-    assert (looking.returncode, said) == (1, "")
-    assert "is full" in why

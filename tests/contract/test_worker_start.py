@@ -33,6 +33,20 @@ wait()
 """
 
 
+# Beats no more from its start on, runs no task, and ends by itself 12 s after that.
+SILENT = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: None)
+beat = os.environ["KIT_BEAT_FILE"]
+open(beat, "w").close()
+os.utime(beat, (1, 1))
+print("up", flush=True)
+until = time.monotonic() + 12
+while time.monotonic() < until: time.sleep(0.1)
+sys.exit(3)
+"""
+
+
 @pytest.fixture
 def environment(stack, tmp_path) -> dict[str, str]:
     """What a worker's process is started with, as far as the guard reads it."""
@@ -47,9 +61,15 @@ def environment(stack, tmp_path) -> dict[str, str]:
     }
 
 
-def guard(code: str, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a guard around a worker that is these lines of Python."""
-    command = [sys.executable, "-m", "airflow_celery_kit.worker.guard", sys.executable, "-c", code]
+def guard(code: str, environment: dict[str, str], silent_seconds: float | None = None) -> subprocess.Popen[str]:
+    """Start a guard around a worker that is these lines of Python; it bears silence as long as it does, or as said."""
+    command = [sys.executable, "-m", "airflow_celery_kit.worker.guard"]
+    if silent_seconds is not None:
+        impatient = (
+            f"import sys; from airflow_celery_kit.worker import guard; guard.SILENT_SECONDS = {silent_seconds}; "
+        )
+        command = [sys.executable, "-c", impatient + "sys.exit(guard.main(sys.argv[1:]))"]
+    command += [sys.executable, "-c", code]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -58,6 +78,15 @@ def guard(code: str, environment: dict[str, str]) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("code", [0, 3])
 def test_the_guard_ends_as_its_worker_does(environment, code):
     with guard(f"raise SystemExit({code})", environment) as started:
+        assert started.wait(30) == code
+
+
+@pytest.mark.parametrize(("told", "code"), [(False, 1), (True, 3)], ids=["killed", "left alone on its way out"])
+def test_a_silent_worker_is_killed_unless_it_was_told_to_stop(environment, told, code):
+    with guard(SILENT, environment, silent_seconds=2) as started:
+        assert started.stdout.readline() == "up\n"
+        if told:
+            started.send_signal(signal.SIGTERM)
         assert started.wait(30) == code
 
 

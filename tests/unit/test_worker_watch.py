@@ -1,7 +1,9 @@
 """When a worker counts as deaf, when its guard ends it, and which messages it drops."""
 
 import pytest
+from celery.worker import state
 
+from airflow_celery_kit.worker import reports
 from airflow_celery_kit.worker.duplicates import REMEMBERED, Started
 from airflow_celery_kit.worker.guard import SILENT_SECONDS, Watch
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS, Hearing
@@ -26,6 +28,15 @@ def test_it_hears_when(waiting, free, received):
         hearing.is_deaf(3, 4, 10, now)
     assert not hearing.is_deaf(waiting, free, received, 50.0)
     assert not hearing.is_deaf(3, 4, received, 51.0), "the time begins anew"
+
+
+def test_what_runs_stays_in_a_workers_hands_when_a_reconnection_forgets_what_is_reserved():
+    class Request:
+        id = "m1"
+
+    running = Request()
+    state.active_requests.add(running)
+    assert reports.in_hands() == {running}
 
 
 def test_a_silent_worker_is_ended_only_while_its_broker_answers_and_no_task_runs():

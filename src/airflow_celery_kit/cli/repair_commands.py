@@ -19,7 +19,7 @@ LOOK = ["python", "-m", "airflow_celery_kit.controller.main", "--once"]
 @json_option
 @click.pass_obj
 def repair(choice: Any, dry_run: bool, as_json: bool) -> None:
-    """Compare database, broker and workers; put back what is stuck. The controller does the same by itself, a little later."""
+    """Compare database, broker and workers; put back what stays stuck for six seconds. The controller does it by itself."""
     _, runtime = opened(choice)
     found = json.loads(runtime.ask("airflow-controller", LOOK if dry_run else [*LOOK, "--act"]).splitlines()[-1])
     if as_json:

@@ -162,7 +162,7 @@ def scale(choice: Any, workers: int, timeout: float, as_json: bool) -> None:
 @click.argument("instance")
 @click.pass_obj
 def stop(choice: Any, instance: str) -> None:
-    """Stop one instance as its supervisor would; a worker finishes its tasks. 'kit up' starts it again."""
+    """Stop one instance as its supervisor would. 'kit up' starts it again. For workers there is 'kit drain'."""
     settings, runtime = opened(choice)
     with exclusive(settings.root), steps() as shown:
         runtime.stop([services.resolve(instance, runtime.names())], shown.say)

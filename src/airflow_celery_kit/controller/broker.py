@@ -54,10 +54,19 @@ class Broker:
 
     def forget_delivery(self, message: str) -> None:
         """Drop a delivered message that nobody will acknowledge, so that it is not delivered a second time."""
-        for tag, raw in self.client.hgetall("unacked").items():
-            if _header(json.loads(raw)[0], "id") == message:
-                with self.client.pipeline(transaction=True) as pipeline:
-                    pipeline.zrem("unacked_index", tag).hdel("unacked", tag).execute()
+        for tag in self._deliveries(message):
+            with self.client.pipeline(transaction=True) as pipeline:
+                pipeline.zrem("unacked_index", tag).hdel("unacked", tag).execute()
+
+    def deliver_again(self, message: str) -> None:
+        """Date a delivery back, so that the workers' own search for old deliveries puts it into its queue again."""
+        for tag in self._deliveries(message):
+            self.client.zadd("unacked_index", {tag: 0}, xx=True)
+
+    def _deliveries(self, message: str) -> list[bytes]:
+        return [
+            tag for tag, raw in self.client.hgetall("unacked").items() if _header(json.loads(raw)[0], "id") == message
+        ]
 
     def drop_orphan_replies(self) -> int:
         """Remove reply queues that nobody reads any more; return how many."""

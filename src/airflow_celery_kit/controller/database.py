@@ -31,14 +31,19 @@ UPDATE task_instance SET last_heartbeat_at = now() - interval '1 day'
 WHERE id = %(id)s AND state = 'running' AND external_executor_id = %(message)s
   AND last_heartbeat_at < now() - %(silence)s * interval '1 s'
 """
-# Changes nothing: says whether the message is still nobody's.
+# Two that change nothing: they say whether the message is still nobody's.
+IDLE = """
+SELECT 1 WHERE NOT EXISTS (
+    SELECT 1 FROM task_instance WHERE external_executor_id = %(message)s AND state = 'running')
+"""
+# A sensor that reschedules itself keeps its message id until it is queued again.
 ENDED = """
 SELECT 1 WHERE NOT EXISTS (
-    SELECT 1 FROM task_instance WHERE external_executor_id = %(message)s AND state IN ('queued', 'running'))
+    SELECT 1 FROM task_instance WHERE external_executor_id = %(message)s AND state IN ('scheduled', 'queued', 'running'))
 """
-CHANGES = {Action.REQUEUE: REQUEUE, Action.FREE: FREE, Action.CLOSE: ENDED}
+CHANGES = {Action.REQUEUE: REQUEUE, Action.REDELIVER: IDLE, Action.FREE: FREE, Action.CLOSE: ENDED}
 # The executor polls the result of a message and holds its slot until there is one. Whatever it says of a task that is not
-# queued or running any more, the scheduler leaves that task alone.
+# scheduled, queued or running any more, the scheduler leaves that task alone.
 RESULTS = {Action.REQUEUE: "FAILURE", Action.CLOSE: "SUCCESS"}
 CLOSE = """
 INSERT INTO celery_taskmeta (id, task_id, status, date_done)
@@ -54,6 +59,13 @@ def believed(connection: Any) -> list[TaskInstance]:
     with connection, connection.cursor() as cursor:
         cursor.execute(BELIEVED)
         return [TaskInstance(*row) for row in cursor.fetchall()]
+
+
+def started(connection: Any) -> frozenset[str]:
+    """Return the messages whose result says that their task runs. Raises psycopg2.Error."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT task_id FROM celery_taskmeta WHERE status = 'STARTED'")
+        return frozenset(message for (message,) in cursor.fetchall())
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from airflow_celery_kit import instance
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
 from airflow_celery_kit.controller.sight import Connections, look
-from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Finding, Suspicions
+from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, Suspicions
 
 LOOK_SECONDS = 2.0
 # Workers find their way back to a broker that was away; until then they report nothing and hold what they held.
@@ -70,6 +70,7 @@ class Controller:
     def _repair(self, confirmed: list[Finding], lease: Lease) -> None:
         for finding in confirmed:
             act(finding, lease.fenced, self.connections)
+            self.suspicions.settle(finding)
 
     def _tidy(self, now: float) -> None:
         if now - self.tidied >= TIDY_SECONDS:
@@ -87,7 +88,12 @@ def act(finding: Finding, fence: database.Fence, connections: Connections) -> bo
         say("refused", because=str(lost), **facts)
         return False
     if changed:
-        connections.broker.forget_delivery(finding.task.message)
+        move = (
+            connections.broker.deliver_again
+            if finding.action == Action.REDELIVER
+            else connections.broker.forget_delivery
+        )
+        move(finding.task.message)
         say(str(finding.action), **facts)
     return changed
 

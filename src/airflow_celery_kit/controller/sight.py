@@ -66,7 +66,8 @@ def look(connections: Connections) -> list[Finding]:
     connections.broker.check_room()
     tasks = database.believed(connections.metadata)
     held = connections.broker.held()
+    started = database.started(connections.results)
     in_hands = frozenset().union(*held.values())
-    if not diagnose(tasks, Messages(), held) and connections.broker.delivered() <= len(in_hands):
+    if not diagnose(tasks, Messages(), held, started) and connections.broker.delivered() <= len(in_hands):
         return []
-    return diagnose(tasks, connections.broker.messages(), held)
+    return diagnose(tasks, connections.broker.messages(), held, started)

@@ -1,6 +1,6 @@
 """Runs in: the health check of a worker; the beat file is fresh and the broker answers the worker's own user.
 
-The worker touches the file from its event loop while it is connected (`worker/signals.py`), so a fresh file says that
+The worker touches the file from its event loop while it is connected (`worker/reports.py`), so a fresh file says that
 it consumes; nothing is broadcast and Airflow is not imported.
 """
 

@@ -38,12 +38,13 @@ GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_h
 RESULTS_GRANTS = """
 GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
 GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
+CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status = 'STARTED';
 """
 
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 1
+KIT_SCHEMA = 2
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 

@@ -18,6 +18,8 @@ from celery.worker import request, strategy
 
 REMEMBERED = 100
 
+log = get_logger(__name__)
+
 
 @dataclass
 class Started:
@@ -62,9 +64,7 @@ class Request(request.Request):
             STARTED.forget(self.id)
         elif isinstance(exc_info.exception, Ignore):
             STARTED.dropped += 1
-            get_logger(__name__).warning(
-                "message %s was delivered again while its task runs elsewhere: dropped", self.id
-            )
+            log.warning("message %s was delivered again while its task runs elsewhere: dropped", self.id)
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
@@ -72,10 +72,10 @@ def once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     """Return Celery's own handler for incoming messages, behind the guard (the task's `Strategy`)."""
     handle = strategy.default(task, app, consumer, **options)
 
-    def take(message: Any, body: Any, ack: Callable[[], None], *rest: Any, **named: Any) -> Any:
+    def take(message: Any, body: Any, ack: Callable[..., None], *rest: Any, **named: Any) -> Any:
         if STARTED.drops(found := str(message.headers.get("id", ""))):
-            get_logger(__name__).warning("message %s was delivered again though its task started here: dropped", found)
-            return ack()
+            log.warning("message %s was delivered again though its task started here: dropped", found)
+            return ack(log, consumer.connection_errors)
         return handle(message, body, ack, *rest, **named)
 
     return take

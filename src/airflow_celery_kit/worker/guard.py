@@ -72,7 +72,9 @@ def main(command: list[str]) -> int:
         if (received := signal.sigtimedwait(AWAITED, stop.next_step())) and received.si_signo != signal.SIGCHLD:
             stop.hand_on(received.si_signo)
         stop.go_on()
-        if not received and watch.is_to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic()):
+        if received or stop.begun is not None:
+            continue
+        if watch.is_to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic()):
             end(process)
     return max(process.returncode, 0) or int(process.returncode < 0)
 

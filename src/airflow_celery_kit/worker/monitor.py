@@ -6,10 +6,37 @@ costs 150 MB and seconds of start-up, and would bring the result backend's addre
 
 import os
 import sys
+import time
 
+import flower.app
+import flower.events
 from celery import Celery
+from celery.events import EventReceiver
+from celery.utils.log import get_logger
 
 from airflow_celery_kit.worker import broker
+
+# Between two attempts to reach a broker that is away.
+PAUSE_SECONDS = 5.0
+
+
+class Events(flower.events.Events):
+    """Flower's listener. Flower 2.2's own doubles its pause at each failure, and stays blind after an outage for as long as it took."""
+
+    def run(self) -> None:
+        """Listen for ever."""
+        while True:
+            try:
+                self.listen()
+            except Exception as problem:
+                get_logger(__name__).warning("no events: %s; trying again in %.0f s", problem, PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)
+
+    def listen(self) -> None:
+        """Take up events until the broker is gone, then raise what its client raises."""
+        with self.capp.connection() as connection:
+            receiver = EventReceiver(connection, handlers={"*": self.on_event}, app=self.capp)
+            receiver.capture(limit=None, timeout=None, wakeup=True)
 
 
 def make_app() -> Celery:
@@ -27,4 +54,5 @@ def make_app() -> Celery:
 
 
 if __name__ == "__main__":
+    flower.app.Events = Events
     make_app().start(["flower", *sys.argv[1:]])

@@ -31,6 +31,11 @@ def report(requests: Iterable[Any], duplicates: int) -> str:
     return json.dumps({"held": sorted({request.id for request in requests}), "duplicates": duplicates})
 
 
+def in_hands() -> set[Any]:
+    """Return what this worker has taken: a reconnection forgets the reserved of Celery's two sets, and keeps the active."""
+    return {*state.reserved_requests, *state.active_requests}
+
+
 def beat_file() -> Path | None:
     """Return the file named by `KIT_BEAT_FILE`, or None where no health check reads one."""
     named = os.environ.get("KIT_BEAT_FILE")
@@ -73,9 +78,8 @@ class Reporter(bootsteps.StartStopStep):
 
     def write(self, client: Any, key: str) -> None:
         """Write the report. A broker that is full refuses it, which is no fault of the worker's: said once."""
-        held = report({*state.reserved_requests, *state.active_requests}, STARTED.dropped)
         try:
-            client.set(key, held, ex=LIFE_SECONDS)
+            client.set(key, report(in_hands(), STARTED.dropped), ex=LIFE_SECONDS)
         except ResponseError as problem:
             if str(problem) != self.refused:
                 get_logger(__name__).warning("the broker refuses this worker's report: %s", problem)
@@ -90,7 +94,7 @@ class Reporter(bootsteps.StartStopStep):
             for key in lists:
                 pipeline.llen(key)
             waiting = sum(pipeline.execute())
-        free = consumer.pool.num_processes - len(state.reserved_requests)
+        free = consumer.pool.num_processes - len(in_hands())
         return self.hearing.is_deaf(waiting, free, sum(state.total_count.values()), time.monotonic())
 
 

@@ -19,13 +19,16 @@ Seen = dict[tuple[str, str], dict[str, Any]]
 
 INTRODUCTION = """# Faults
 
-Written by `make faults`: every fault of the table, injected into a stack of three workers of four slots under load, at full length, on
-both runtimes and with stock settings. Stock settings are the environment of Airflow's official quick-start Compose file with the
+Written by `make faults` and `make soak`: what was seen so far of every fault of the table, injected into a stack of three workers of four
+slots under load, on both runtimes and with stock settings. *Not run* means that nothing is known; where an outage was shorter than the
+length that stands behind the fault, the cell says so. Stock settings are the environment of Airflow's official quick-start Compose file with the
 provider's and Valkey's defaults, run by the same supervisor on the same machine with the same slots.
 
 Every task leaves a receipt when it starts and when it ends, in a file of its run, so that runs are counted and not believed. A row holds
 when every task has an end receipt, no task ran twice but those whose first run was killed, every time is within its bar, and no slot of
-the scheduler's executor is held afterwards. *Ended* counts tasks with an end receipt out of those sent when the row was judged.
+the scheduler's executor is held afterwards. *Ended* counts tasks with an end receipt out of those sent when the row was judged. The
+*executor* is the part of the scheduler that hands tasks to Celery, a *slot* of it is taken until it hears of a task's end; the *AOF* is the
+broker's log on disk.
 """
 
 
@@ -38,7 +41,7 @@ def load() -> Seen:
 def cell(seen: dict[str, Any] | None, exists: bool, outage: float) -> str:
     """Return what one column says of one row."""
     if not exists:
-        return "does not exist"
+        return "not applicable"
     if seen is None:
         return "not run"
     verdict = "**fails**" if seen["problem"] else "holds"

@@ -108,6 +108,7 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     stack.start_instance(BROKER)
     load.wait_ended(240)
     evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
+    wait_for("Flower to see the workers again", lambda: len(stack.status()["workers"]) == len(WORKERS), 30)
     assert load.undisturbed()
     assert not unhealthy, f"the scheduler must stay healthy throughout: {unhealthy[0]['detail']}"
 
@@ -207,6 +208,7 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) 
 @pytest.mark.fault(Fault.REDELIVERED)
 def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None:
     stack, day = evidence.stack, 86_400
+    workers = {name: inject.main_process(stack, name).pid for name in WORKERS}
     load = evidence.load(tasks=2, seconds=60)
     load.wait_started(2)
     before = warnings(stack)
@@ -225,6 +227,7 @@ def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None
     load.wait_ended()
     assert load.undisturbed()
     assert evidence.is_stock or warnings(stack) - before == 2
+    assert {name: inject.main_process(stack, name).pid for name in WORKERS} == workers
 
 
 def warnings(stack: Stack) -> int:

@@ -42,7 +42,7 @@ def test_what_moves_is_left_alone(task, messages, held):
     ("task", "messages", "held", "action", "reason"),
     [
         (QUEUED, Messages(), IDLE, Action.REQUEUE, "in no queue and in no worker's hands"),
-        (QUEUED, Messages(unacked={"m1": "sales/r1/load"}), IDLE, Action.REQUEUE, "a worker that is gone took its message"),
+        (QUEUED, Messages(unacked={"m1": "sales/r1/load"}), IDLE, Action.REDELIVER, "a worker that is gone took its message"),
         (RUNNING, Messages(), {"worker-2": frozenset()}, Action.FREE, "worker-1 is gone and its last heartbeat is 60 s old"),
         (RUNNING, Messages(unacked={"m1": "sales/r1/load"}), IDLE, Action.FREE, "worker-1 does not have it"),
     ],
@@ -61,6 +61,41 @@ def test_a_message_that_nobody_will_acknowledge_is_closed_once_its_task_has_ende
     assert diagnose([], orphan, {"worker-1": frozenset({"m1"})}) == [], "its worker is about to acknowledge it"
     assert [one.action for one in diagnose([replace(QUEUED, age=1.0)], orphan, IDLE)] == [], "it is about to start"
     assert diagnose([], Messages(waiting=frozenset({"m1"})), IDLE) == [], "it is taken out and refused"
+
+
+def test_a_callback_that_a_dead_worker_holds_is_delivered_again_for_nobody_knows_whether_it_ran():
+    callback = Messages(unacked={"c1": "ExecuteCallback"})
+    (finding,) = diagnose([], callback, IDLE)
+    assert (finding.action, finding.task.message) == (Action.REDELIVER, "c1")
+    assert diagnose([], callback, {"worker-1": frozenset({"c1"})}) == []
+
+
+def test_a_result_that_nobody_will_finish_is_closed_for_it_holds_a_slot():
+    (finding,) = diagnose([], Messages(), IDLE, frozenset({"m2"}))
+    assert (finding.action, finding.task.message) == (Action.CLOSE, "m2")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "messages", "held"),
+    [
+        ([replace(RUNNING, message="m2", silence=1.0)], Messages(), IDLE),
+        ([], Messages(), {"worker-1": frozenset({"m2"})}),
+        ([], Messages(waiting=frozenset({"m2"})), IDLE),
+    ],
+    ids=["its task runs", "a worker has it", "it waits, delivered again"],
+)
+def test_a_result_that_somebody_may_finish_is_left_alone(tasks, messages, held):
+    assert diagnose(tasks, messages, held, frozenset({"m2"})) == []
+
+
+def test_what_was_acted_on_has_time_to_vanish():
+    found = diagnose([QUEUED], Messages(), IDLE)
+    suspicions = Suspicions()
+    suspicions.confirmed(found, 0.0)
+    (finding,) = suspicions.confirmed(found, CONFIRM_SECONDS)
+    suspicions.settle(finding)
+    assert suspicions.confirmed(found, CONFIRM_SECONDS + 2.0) == []
+    assert suspicions.confirmed(found, CONFIRM_SECONDS * 2 + 2.0) == found
 
 
 def test_nothing_is_repaired_on_one_look_and_a_good_look_clears_the_suspicion():

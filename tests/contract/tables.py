@@ -1,0 +1,22 @@
+"""The tables of Airflow and Celery that the controller touches, with their types."""
+
+METADATA = {"role": "airflow", "database": "airflow"}
+RESULTS = {"role": "celery", "database": "celery"}
+TABLE = """
+CREATE TABLE task_instance (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), run_id varchar(250), task_id varchar(250), map_index int,
+    try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
+    last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz
+)
+"""
+ROW = """
+INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,
+                           last_heartbeat_at, queued_by_job_id)
+VALUES ('sales', 'r1', 'load', 3, 2, %s, %s, 'worker-1', now() - interval '1 min', now() - interval '1 min', 7)
+"""
+
+
+RESULTS_TABLE = """
+CREATE SEQUENCE task_id_sequence;
+CREATE TABLE celery_taskmeta (id int PRIMARY KEY, task_id varchar(155) UNIQUE, status varchar(50), result bytea, date_done timestamp)
+"""
