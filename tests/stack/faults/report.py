@@ -4,6 +4,7 @@ Evidence is docs/reference/faults.jsonl, a line for each row and column; the las
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.stack.faults.faults import Fault
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 EVIDENCE = FOLDER / "faults.jsonl"
 COLUMNS = {"embedded": "embedded", "compose": "Compose", "stock": "stock settings"}
+RUN = re.compile(r"manual__\S+")
 GREEN, RED, GREY = "#cfe8d5", "#f3c9c5", "#eeeeee"
 Seen = dict[tuple[str, str], dict[str, Any]]
 
@@ -55,7 +57,7 @@ def cell(seen: dict[str, Any] | None, exists: bool, outage: float) -> str:
 
 def shorten(problem: str) -> str:
     """Return a problem as a table can hold it."""
-    plain = problem.replace("|", "\\|").replace("\n", " ").partition("; last look")[0]
+    plain = RUN.sub("the run", problem.replace("|", "\\|").replace("\n", " ").partition("; last look")[0])
     return plain if len(plain) <= 140 else plain[:137] + "..."
 
 
