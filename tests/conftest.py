@@ -7,6 +7,9 @@ from typing import Any
 import psutil
 import pytest
 
+# Their bare asserts say what was compared, as those in test files do.
+pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.faults", "tests.contract.smoke.harness")
+
 # A second stack beside the first takes two cores to share and this much memory.
 ROOM = 6 * 1024**3
 

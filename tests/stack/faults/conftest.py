@@ -120,8 +120,8 @@ PROBLEM: pytest.StashKey[str] = pytest.StashKey()
 
 def first_line(problem: BaseException) -> str:
     """Return an exception in one line."""
-    said = str(problem).strip().splitlines() or [""]
-    return f"{type(problem).__name__}: {said[0]}" if not isinstance(problem, AssertionError) else said[0]
+    said = str(problem).strip().partition("\n")[0]
+    return said if said and isinstance(problem, AssertionError) else f"{type(problem).__name__}: {said}"
 
 
 @pytest.fixture

@@ -192,9 +192,10 @@ class Stack:
 
     def cancel_consumer(self, worker: str, queue: str) -> None:
         """Let a worker forget a queue, as a lost subscription does; it still answers ping."""
+        name = self.instance(worker)["hostname"]
         code = (
             "from airflow.providers.celery.executors.celery_executor import app;"
-            f"print(app.control.cancel_consumer({queue!r}, destination=['celery@{worker}'], reply=True))"
+            f"print(app.control.cancel_consumer({queue!r}, destination=['celery@{name}'], reply=True))"
         )
         assert "no longer consuming" in self.inside("airflow-scheduler-1", code).stdout
 
