@@ -10,8 +10,8 @@ import time
 
 from airflow_celery_kit.probes import broker
 
-# Celery beats every 2 s; fifteen missed beats are no hiccup, and detection stays well under a minute.
-STALE_SECONDS = 30.0
+# A worker beats every 2 s; ten missed beats are no hiccup, and two failed checks of Docker's later it is still within a minute.
+STALE_SECONDS = 20.0
 
 
 def beat_age(path: str) -> float:
