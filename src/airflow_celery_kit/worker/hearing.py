@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # A message waits for a free slot for a moment; not for this long.
-DEAF_SECONDS = 15.0
+DEAF_SECONDS = 10.0
 
 
 @dataclass
