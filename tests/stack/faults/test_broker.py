@@ -71,7 +71,7 @@ def bring_down_and_compare(evidence: Evidence, bring_down: object) -> None:
     starts = sorted(one["at"] for one in load.receipts("start"))
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     evidence.measure("longest time without a start", max(gaps), at_most=60)
-    assert load.undisturbed()
+    load.assert_undisturbed()
     assert {name: inject.main_process(stack, name).pid for name in WORKERS} == workers
 
 
@@ -89,7 +89,7 @@ def test_a_broker_that_comes_back_empty_gets_every_queued_task_again(evidence: E
     assert waiting(stack) < before, "it remembers nothing"
     load.wait_ended()
     evidence.measure("everything started", max(one["at"] for one in load.receipts("start")) - at, at_most=90)
-    assert load.undisturbed()
+    load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.BROKER_AWAY)
@@ -109,7 +109,7 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     load.wait_ended(240)
     evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
     wait_for("Flower to see the workers again", lambda: len(stack.status()["workers"]) == len(WORKERS), 30)
-    assert load.undisturbed()
+    load.assert_undisturbed()
     assert not unhealthy, f"the scheduler must stay healthy throughout: {unhealthy[0]['detail']}"
 
 
@@ -140,7 +140,7 @@ def resume_and_compare(evidence: Evidence, load: Load, stopped: int) -> None:
     assert stopped < load.tasks, "the fault must have stopped work"
     evidence.measure("resumed", wait_start_after(load, back, 120) - back, at_most=60)
     load.wait_ended(300)
-    assert load.undisturbed()
+    load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.BROKER_FULL)
@@ -160,7 +160,7 @@ def test_a_full_broker_is_told_and_loses_nothing(evidence: Evidence) -> None:
     at = time.time()
     for each in (running, load):
         each.wait_ended(240)
-        assert each.undisturbed()
+        each.assert_undisturbed()
     evidence.measure("first start after there was room", load.receipts("start")[0]["at"] - at, at_most=60)
 
 
@@ -177,7 +177,7 @@ def test_a_scheduler_that_starts_without_a_broker_waits_for_it(evidence: Evidenc
     assert new != before and load.receipts("start") == []
     stack.start_instance(BROKER)
     load.wait_ended()
-    assert load.undisturbed()
+    load.assert_undisturbed()
     assert inject.main_process(stack, SCHEDULER).pid == new, "it must never have given up"
 
 
@@ -202,7 +202,7 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) 
     for each in others:
         stack.start_instance(each)
     load.wait_ended(240)
-    assert load.undisturbed()
+    load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.REDELIVERED)
@@ -225,7 +225,7 @@ def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None
     if not evidence.is_stock:
         wait_for("a warning for each", lambda: warnings(stack) - before == 2, 60, lambda: (before, warnings(stack)))
     load.wait_ended()
-    assert load.undisturbed()
+    load.assert_undisturbed()
     assert evidence.is_stock or warnings(stack) - before == 2
     assert {name: inject.main_process(stack, name).pid for name in WORKERS} == workers
 

@@ -32,7 +32,7 @@ def test_tasks_survive_a_results_database_that_is_away(evidence: Evidence) -> No
         time.sleep(evidence.outage)
         assert stack.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'celery'") == [(0,)]
     load.wait_ended()
-    assert load.undisturbed()
+    load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.POSTGRES_AWAY)
@@ -62,7 +62,7 @@ def outlive(evidence: Evidence, name: str, loads: list[Load]) -> None:
     stack.wait_ready()
     for load in loads:
         load.wait_ended(240)
-        assert load.undisturbed()
+        load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.SCHEDULER_KILLED)
@@ -71,7 +71,7 @@ def test_a_killed_scheduler_finds_its_tasks_again(evidence: Evidence) -> None:
     load.wait_started(12)
     kill_scheduler(evidence)
     load.wait_ended()
-    assert load.undisturbed()
+    load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.SCHEDULER_AND_WORKER_KILLED)
@@ -182,5 +182,5 @@ def test_without_faults_nothing_is_stuck_and_nothing_is_repaired(evidence: Evide
     load.wait_started(4)
     assert stack.kit_json("repair", "--dry-run") == {"stuck": []}
     load.wait_ended()
-    assert load.undisturbed()
+    load.assert_undisturbed()
     assert repairs(stack) == before

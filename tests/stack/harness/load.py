@@ -36,12 +36,13 @@ class Load:
     def wait_ended(self, seconds: float = 180) -> None:
         """Wait until the run has ended well and every task has left its receipt."""
         state = self.stack.wait_run(self.dag, self.run_id, seconds)
-        assert state == "success", self.states()
+        assert state == "success", f"the run has failed, its tasks are {self.states()}"
         assert {one["index"] for one in self.receipts("end")} == set(range(self.tasks))
 
-    def undisturbed(self) -> bool:
-        """Return whether every task needed one try and started once."""
-        return self.second_attempts() == self.started_twice() == set()
+    def assert_undisturbed(self) -> None:
+        """Every task needed one try and started once. Raises AssertionError with how many did not."""
+        tries, starts = len(self.second_attempts()), len(self.started_twice())
+        assert tries == starts == 0, f"{tries} tasks took another try, {starts} started twice"
 
     def states(self) -> dict[str, int]:
         """Return how many task instances are in each state."""
