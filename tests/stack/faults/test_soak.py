@@ -12,6 +12,7 @@ from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
 from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
 
 TASKS_A_MINUTE = 100
 SHORT_MINUTES, SHORT_TASKS = 4, 50
@@ -66,6 +67,7 @@ def test_nothing_is_lost_while_something_breaks_every_minute(
     kills = Kills()
     for name in chosen:
         minute = time.monotonic() + 60
+        wait_for("Airflow to answer", lambda: evidence.stack.instance("airflow-apiserver-1").get("healthy"), 120)
         evidence.load(tasks=tasks, seconds=1)
         time.sleep(10)
         with kills.of(name.removesuffix(" killed")):
