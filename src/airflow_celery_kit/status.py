@@ -9,6 +9,7 @@ from airflow_celery_kit.runtimes.services import is_worker
 from airflow_celery_kit.settings import Settings
 
 FLOWER = "airflow-flower"
+SERVERS = ("postgres", "valkey")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def _reasons(expected: list[str], found: list[Instance], workers: list[Worker] |
     if not found:
         return [Reason("the stack is not up: run 'kit up'")]
     there = {one.instance for one in found}
-    reasons = [_why(one) for one in found if not one.up]
+    # What others stand on comes first: it is why they fail too.
+    reasons = [_why(one) for one in sorted(found, key=lambda one: one.service not in SERVERS) if not one.up]
     reasons += [Reason(f"{name} is missing") for name in expected if name not in there]
     if workers is None:
         reasons.append(Reason("Flower does not answer, so nobody knows the workers", FLOWER))
@@ -100,8 +102,9 @@ def _reasons(expected: list[str], found: list[Instance], workers: list[Worker] |
 
 
 def _why(instance: Instance) -> Reason:
-    if instance.state == "stopped" and is_worker(instance.instance):
-        return Reason(f"{instance.instance} is stopped", instance.instance, "'kit resume' starts it")
+    if instance.state == "stopped":
+        cure = "'kit resume' starts it" if is_worker(instance.instance) else "'kit up' starts it"
+        return Reason(f"{instance.instance} is stopped", instance.instance, cure)
     state = instance.state if instance.state != "running" else "not healthy"
     remark = f": {instance.detail}" if instance.detail else ""
     return Reason(f"{instance.instance} is {state}{remark}", instance.instance if instance.hostname else "")

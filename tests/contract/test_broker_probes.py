@@ -95,6 +95,13 @@ def test_a_worker_does_not_mind_a_broker_that_is_nearly_full(probe, beat, nearly
     assert probe("worker", KIT_BEAT_FILE=beat(1)).returncode == 0
 
 
+def test_a_worker_without_its_broker_blames_the_broker_not_its_beat(probe, beat):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = server.getsockname()[1]
+    ended = probe("worker", KIT_BEAT_FILE=beat(60), AIRFLOW__CELERY__BROKER_URL=f"redis://127.0.0.1:{nobody}/0")
+    assert (ended.returncode, ended.stdout.partition(":")[0]) == (1, "broker")
+
+
 def test_a_worker_that_beats(probe, beat):
     ended = probe("worker", KIT_BEAT_FILE=beat(1))
     assert (ended.returncode, ended.stdout) == (0, "")

@@ -48,14 +48,14 @@ def test_reasons_name_cause_and_log(expected, found, workers, told):
     assert [(reason.text, reason.instance) for reason in _reasons(expected, found, workers)] == told
 
 
-def test_a_stopped_worker_is_told_with_its_cure_and_another_part_with_its_log():
+def test_a_stopped_part_is_told_with_its_cure_and_what_others_stand_on_comes_first():
     parts = [part("airflow-worker-1", "stopped", False), part("valkey-1", "stopped", False)]
-    worker, broker = _reasons([], parts, [])
+    broker, worker = _reasons([], parts, [])
     assert (str(worker), worker.cure) == (
         "airflow-worker-1 is stopped: 'kit resume' starts it",
         "'kit resume' starts it",
     )
-    assert (str(broker), broker.cure) == ("valkey-1 is stopped", "see 'kit logs valkey-1'")
+    assert (str(broker), broker.cure) == ("valkey-1 is stopped: 'kit up' starts it", "'kit up' starts it")
 
 
 @pytest.mark.parametrize(

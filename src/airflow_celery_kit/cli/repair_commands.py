@@ -25,7 +25,7 @@ def repair(choice: Any, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif not found["stuck"]:
-        OUT.print("Nothing is stuck: database, broker and workers agree.")
+        OUT.print("Nothing is stuck. What was lost a moment ago counts as stuck after 20 s.")
     else:
         OUT.print(stuck_table(found["stuck"]))
 

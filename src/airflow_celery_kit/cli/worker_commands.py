@@ -32,7 +32,7 @@ def drain(choice: Any, named: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(look.collect(settings, runtime).as_dict())
     else:
-        click.echo(f"Drained and stopped: {', '.join(workers)}; 'kit resume' brings them back.")
+        click.echo(f"Drained and stopped: {', '.join(workers)}. To bring back what is stopped: 'kit resume'.")
 
 
 @click.command()

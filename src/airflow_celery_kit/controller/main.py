@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
 
 def say(event: str, **facts: Any) -> None:
     """Write one structured log line."""
-    print(json.dumps({"event": event, "controller": instance.name(), **facts}), flush=True)  # noqa: T201
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    print(json.dumps({"at": at, "event": event, "controller": instance.name(), **facts}), flush=True)  # noqa: T201
 
 
 @dataclass
@@ -143,7 +145,7 @@ def main(arguments: list[str]) -> int:
     try:
         once("--act" in arguments)
     except AWAY as problem:
-        print(f"database and broker cannot both be seen: {str(problem).strip()}", file=sys.stderr)  # noqa: T201
+        print(f"database and broker cannot both be seen, see 'kit status': {str(problem).strip()}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -11,7 +11,7 @@ from airflow_celery_kit.probes.worker import beat_problem
 def main() -> int:
     """Return 0 when the last look is fresh, 1 with the reason otherwise."""
     if problem := beat_problem():
-        print(f"controller: {problem}")  # noqa: T201
+        print(f"controller: no complete look at database, broker and workers: {problem}")  # noqa: T201
         return 1
     return 0
 

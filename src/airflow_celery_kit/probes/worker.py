@@ -29,11 +29,13 @@ def beat_problem() -> str:
 
 
 def main() -> int:
-    """Return 0 when the worker beats and its broker answers, 1 with the reason otherwise."""
+    """Return 0 when the worker beats and its broker answers, 1 with the reason otherwise: a broker that is away comes first."""
+    if failed := broker.main():
+        return failed
     if problem := beat_problem():
         print(f"worker: {problem}")  # noqa: T201
         return 1
-    return broker.main()
+    return 0
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ class Embedded:
 
     def _end_orphans(self, say: Say) -> None:
         if orphans := self.supervision.session.processes():
-            say(f"ending {len(orphans)} processes that the supervisor left behind")
+            say(f"ending {len(orphans)} processes that outlasted their services")
             self.supervision.session.end()
 
     def _require_up(self) -> None:

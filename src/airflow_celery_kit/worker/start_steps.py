@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_celery_kit.probes import broker
@@ -88,4 +89,5 @@ def take(steps: tuple[Step, ...], environment: Environment, pause: Callable[[flo
 
 def say(what: str) -> None:
     """Write one line to the worker's log."""
-    print(what, file=sys.stderr, flush=True)  # noqa: T201
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    print(f"{at} [guard] {what}", file=sys.stderr, flush=True)  # noqa: T201

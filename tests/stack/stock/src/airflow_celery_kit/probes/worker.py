@@ -1,4 +1,4 @@
-"""Runs in: the health check of a stock worker; the ping that the quick-start file asks for, every 30 s and for 10 s as there."""
+"""Runs in: the health check of a stock worker; the ping that the quick-start file asks for, every 30 s and cut off before the kit would."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 APP = "airflow.providers.celery.executors.celery_executor.app"
 EVERY_SECONDS = 30.0
-TIMEOUT = 10.0
+TIMEOUT = 13.0
 
 
 def ping() -> int:
