@@ -55,6 +55,7 @@ FAULTS: dict[str, Callable[[Stack], None]] = {
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.fault(Fault.SOAK)
 def test_nothing_is_lost_while_something_breaks_every_minute(
     evidence: Evidence, request: pytest.FixtureRequest
