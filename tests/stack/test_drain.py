@@ -19,7 +19,10 @@ def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack:
     assert draining.poll() is None, "the drain waits for the running task"
 
     out, said = draining.communicate(timeout=90)
-    assert (draining.returncode, out) == (0, f"Drained and stopped: {WORKER}. To bring back what is stopped: 'kit resume'.\n"), said
+    assert (draining.returncode, out) == (
+        0,
+        f"Drained and stopped: {WORKER}. To bring back what is stopped: 'kit resume'.\n",
+    ), said
     assert f"stopping: {WORKER} (1 task)" in said
     assert finished(stack, first, running)
     assert stack.task("slow", second, "count")["state"] == "queued"

@@ -108,7 +108,9 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     stack.start_instance(BROKER)
     load.wait_ended(240)
     evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
-    wait_for("Flower to see the workers again", lambda: len(stack.status()["workers"]) == len(WORKERS), 30 * evidence.slack)
+    wait_for(
+        "Flower to see the workers again", lambda: len(stack.status()["workers"]) == len(WORKERS), 30 * evidence.slack
+    )
     load.assert_undisturbed()
     assert not unhealthy, f"the scheduler must stay healthy throughout: {unhealthy[0]['detail']}"
 
