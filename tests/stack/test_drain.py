@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from tests.stack.harness.stack import Stack
+from tests.stack.harness.stack import Stack, alive, process_tree
 from tests.stack.harness.wait import wait_for
 
 WORKER = "airflow-worker-1"
@@ -12,6 +12,7 @@ WORKER = "airflow-worker-1"
 
 def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack: Stack) -> None:
     first, running = start_running(stack)
+    tree = process_tree(stack.instance(WORKER)["pid"])
     draining = start_drain(stack, "airflow-worker")
     wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 30)
     second = stack.start_dag("slow", {"seconds": 0})
@@ -25,6 +26,7 @@ def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack:
     ), said
     assert f"stopping: {WORKER} (1 task)" in said
     assert finished(stack, first, running)
+    assert [command for pid, command in tree.items() if alive(pid)] == [], "it leaves nobody behind"
     assert stack.task("slow", second, "count")["state"] == "queued"
     seen = stack.status()
     assert not seen["ready"] and f"{WORKER} is stopped: 'kit resume' starts it" in seen["reasons"]

@@ -1,12 +1,11 @@
 """Runs in: stack tests; one instance stopped and killed, and what stays readable (E6, E12, task logs)."""
 
-import contextlib
 import os
 import signal
 
 import psutil
 
-from tests.stack.harness.stack import Stack, alive
+from tests.stack.harness.stack import Stack, alive, process_tree
 from tests.stack.harness.wait import wait_for
 
 
@@ -57,15 +56,6 @@ def test_what_a_worker_leaves_whose_main_process_died_alone_is_ended(stack: Stac
 def depth(pid: int) -> int:
     """Return how many generations a process tree has."""
     return 1 + max((depth(child.pid) for child in psutil.Process(pid).children()), default=0)
-
-
-def process_tree(pid: int) -> dict[int, str]:
-    """Return a process and its descendants with their command lines; one that is ending has none any more."""
-    top, tree = psutil.Process(pid), {}
-    for process in (top, *top.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            tree[process.pid] = " ".join(process.cmdline())
-    return tree
 
 
 def test_stop_and_kill_name_what_there_is(stack: Stack) -> None:

@@ -1,6 +1,7 @@
 """Runs in: Celery workers (Flower imports it too); what the kit adds to a worker, connected to Celery's signals."""
 
 import logging
+import multiprocessing
 import os
 import shutil
 import sys
@@ -23,11 +24,13 @@ def set_up(instance: Any, **_: object) -> None:
 def leave(sender: Any, **_: object) -> None:
     """End the process, once Celery has stopped everything; the interpreter takes two seconds to tear down what the kernel frees at once.
 
-    The beat file goes first: a worker that has left must not look alive for the rest of the threshold. The folder for
-    shared memory, which the interpreter would have removed, goes too.
+    The beat file goes first: a worker that has left must not look alive for the rest of the threshold. What the interpreter
+    would have ended and removed goes too: the process in which Airflow tidies Dag bundles, and the folder for shared memory.
     """
     if path := reports.beat_file():
         path.unlink(missing_ok=True)
+    for child in multiprocessing.active_children():
+        child.terminate()
     shutil.rmtree(util.get_temp_dir(), ignore_errors=True)
     logging.shutdown()
     sys.stdout.flush()

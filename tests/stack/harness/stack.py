@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg2
 import valkey
 
@@ -249,3 +250,12 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def process_tree(pid: int) -> dict[int, str]:
+    """Return a process and its descendants with their command lines; one that is ending has none any more."""
+    top, tree = psutil.Process(pid), {}
+    for process in (top, *top.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            tree[process.pid] = " ".join(process.cmdline())
+    return tree
