@@ -106,16 +106,18 @@ def start_anew(stack: Stack) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-    """Keep what went wrong in a test for its fixtures. What stock settings do not survive is a result, not a failure."""
+    """Keep what went wrong in a test for its fixtures. A bar that stock settings miss is a result; a harness that broke is not."""
     report = yield
     if call.when == "call":
         item.stash[PROBLEM] = "" if call.excinfo is None else first_line(call.excinfo.value)
-        if report.failed and item.callspec.params["faulty"] == "stock":
+        item.stash[BROKEN] = call.excinfo is not None and not isinstance(call.excinfo.value, AssertionError)
+        if report.failed and item.callspec.params["faulty"] == "stock" and not item.stash[BROKEN]:
             report.outcome, report.wasxfail = "skipped", "stock settings do not survive it"
     return report
 
 
 PROBLEM: pytest.StashKey[str] = pytest.StashKey()
+BROKEN: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def first_line(problem: BaseException) -> str:
@@ -135,7 +137,7 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     yield seen
     problem = request.node.stash.get(PROBLEM, "")
     problem = problem or leftovers(faulty, seen.is_stock)
-    if path := request.config.getoption("--evidence"):
+    if (path := request.config.getoption("--evidence")) and not request.node.stash.get(BROKEN, False):
         seen.record(Path(path), problem)
     if problem:
         start_anew(faulty)

@@ -15,7 +15,7 @@ from tests.stack.faults.faults import Fault
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 EVIDENCE = FOLDER / "faults.jsonl"
 COLUMNS = {"embedded": "embedded", "compose": "Compose", "stock": "stock settings"}
-RUN = re.compile(r"manual__\S+")
+WAITED = re.compile(r"waited (\d+) s for manual__\S+ to end")
 GREEN, RED, GREY = "#cfe8d5", "#f3c9c5", "#eeeeee"
 Seen = dict[tuple[str, str], dict[str, Any]]
 
@@ -57,7 +57,8 @@ def cell(seen: dict[str, Any] | None, exists: bool, outage: float) -> str:
 
 def shorten(problem: str) -> str:
     """Return a problem as a table can hold it."""
-    plain = RUN.sub("the run", problem.replace("|", "\\|").replace("\n", " ").partition("; last look")[0])
+    plain = problem.replace("|", "\\|").replace("\n", " ").partition("; last look")[0]
+    plain = WAITED.sub(r"the run had not ended \1 s later", plain)
     return plain if len(plain) <= 140 else plain[:137] + "..."
 
 
