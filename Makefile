@@ -9,7 +9,7 @@ FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference
 REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
-.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure faults soak
+.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench faults soak
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,3 +61,6 @@ docs: venv ## write the generated reference pages
 
 measure: venv ## measure start, memory and health checks in fresh checkouts
 	@.venv/bin/python -m tests.benchmarks.measure
+
+bench: venv ## measure the kit beside stock settings, write docs/reference/benchmarks.md; LOADS=a,b,c1,c2,d,e,f PAIRS=5
+	@.venv/bin/python -m tests.benchmarks.bench $(if $(LOADS),--loads $(LOADS)) $(if $(PAIRS),--pairs $(PAIRS))

@@ -286,8 +286,8 @@ def ready(prepared):
     """The tables, and the grants that airflow-init makes on them."""
     prepared.query(TABLE, **METADATA)
     prepared.query(RESULTS_TABLE, **RESULTS)
-    prepared.query(preparation.METADATA_GRANTS, **METADATA)
+    prepared.query(preparation.METADATA_GRANTS + preparation.wake_triggers(), **METADATA)
     prepared.query(preparation.RESULTS_GRANTS, **RESULTS)
     yield prepared
-    prepared.query("DROP SCHEMA kit CASCADE; DROP TABLE task_instance", **METADATA)
+    prepared.query("DROP SCHEMA kit CASCADE; DROP TABLE task_instance; DROP TABLE dag_run", **METADATA)
     prepared.query("DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS)

@@ -7,7 +7,8 @@ CREATE TABLE task_instance (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), run_id varchar(250), task_id varchar(250), map_index int,
     try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
     last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz
-)
+);
+CREATE TABLE dag_run (id serial PRIMARY KEY, state varchar(50))
 """
 ROW = """
 INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,

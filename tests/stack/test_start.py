@@ -80,3 +80,17 @@ def test_concurrency_is_what_the_knobs_say(stack: Stack) -> None:
         "default": settings.number("WORKER_CONCURRENCY"),
         "heavy": settings.number("HEAVY_WORKER_CONCURRENCY"),
     }
+
+
+def test_the_changes_inside_airflow_are_in_place(stack: Stack) -> None:
+    stack.run_dag("slow", {"seconds": 0})
+    (listening,) = stack.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kit wake' AND query LIKE 'LISTEN %%'"
+    )
+    assert listening == (1,)
+    triggers = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'kit_wake' AND tgenabled = 'O' ORDER BY 1"
+    assert stack.sql(triggers, database="airflow") == [("dag_run",), ("task_instance",)]
+    for name in ("airflow-scheduler-1", "airflow-worker-1"):
+        said = stack.kit("logs", name, "--lines", "5000").stdout
+        assert "Airflow's own way stays" not in said
+        assert "each task loads for itself" not in said

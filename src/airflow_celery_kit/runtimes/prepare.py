@@ -5,6 +5,7 @@ Passwords come from files below `KIT_SECRETS` and never stand in arguments, whic
 
 import contextlib
 import importlib.metadata
+import importlib.resources
 import os
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 2
+KIT_SCHEMA = 3
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 
@@ -137,9 +138,14 @@ def make_result_tables() -> None:
     ResultModelBase.metadata.create_all(create_engine(uri("celery", "celery")))
 
 
-def grant_to_controller() -> None:
-    """Give the controller's role the few rights that it needs, as the owner of each database."""
-    for name, grants in (("airflow", METADATA_GRANTS), ("celery", RESULTS_GRANTS)):
+def wake_triggers() -> str:
+    """Return the SQL that lets the scheduler be woken."""
+    return importlib.resources.files("airflow_celery_kit.scheduler").joinpath("wake.sql").read_text()
+
+
+def add_to_databases() -> None:
+    """Give the controller's role the few rights that it needs, and let the scheduler be woken, as the owner of each database."""
+    for name, grants in (("airflow", METADATA_GRANTS + wake_triggers()), ("celery", RESULTS_GRANTS)):
         with (
             contextlib.closing(psycopg2.connect(uri(name, name))) as connection,
             connection,
@@ -177,7 +183,7 @@ def main() -> None:
         migrate()
         make_administrator(administrator)
         make_result_tables()
-        grant_to_controller()
+        add_to_databases()
         write_stamp(administrator)
     print("databases, schema and administrator are ready")  # noqa: T201
 

@@ -1,5 +1,6 @@
 """Runs in: Celery workers (Flower imports it too); what the kit adds to a worker, connected to Celery's signals."""
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -8,15 +9,18 @@ import sys
 from typing import Any
 
 from billiard import util
-from celery.signals import celeryd_init, worker_shutdown
+from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 
-from airflow_celery_kit.worker import parent_death, reports
+from airflow_celery_kit.worker import adapters, child_exit, parent_death, preload, reports
 
 
 @celeryd_init.connect
 def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
+    child_exit.install()
+    preload.run()
+    adapters.install()
     reports.install(instance.app)
 
 
@@ -36,3 +40,9 @@ def leave(sender: Any, **_: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(sender.exitcode or 0)
+
+
+@worker_process_init.connect
+def freeze(**_: object) -> None:
+    """Leave what was loaded out of the garbage collector's sight: looking at it would copy the memory that forks share."""
+    gc.freeze()

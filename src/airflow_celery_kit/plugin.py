@@ -1,0 +1,14 @@
+"""Runs in: every process of Airflow; lists what Airflow loads of the kit."""
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_celery_kit.scheduler import listener
+
+
+class KitPlugin(AirflowPlugin):
+    """What the kit adds to Airflow."""
+
+    name = "airflow_celery_kit"
+    listeners: ClassVar[list[Any]] = [listener]

@@ -1,0 +1,97 @@
+"""Runs in: the scheduler; ends its idle sleep when a task has ended or a run has come, so that it need not look often.
+
+Triggers in the metadata database send a notification at the commit that changes a state (wake.sql; PostgreSQL, NOTIFY:
+equal ones of one transaction are delivered once). A notification that is lost costs what it costs without: the rest of the sleep.
+"""
+
+import logging
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
+
+from airflow_celery_kit import patching
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "kit_wake"
+# Between two tries to connect; the database is away, and the scheduler has other things to do.
+RECONNECT_SECONDS = 5.0
+# A server that vanished without a word is noticed after about 20 s (libpq, connection parameters).
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+WRITTEN_AGAINST = {"_run_scheduler_loop": "d7dd5578d64a"}
+
+
+class Bell:
+    """Sleeps until it is rung. `connect` gives a new connection to the database."""
+
+    def __init__(self, connect: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self.connect, self.clock = connect, clock
+        self.connection: Any = None
+        self.next_try = 0.0
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for at most `seconds`; return whether something has happened."""
+        try:
+            return self._listen(seconds)
+        except psycopg2.Error as problem:
+            log.warning("the scheduler is not woken, it looks every second: %s", str(problem).strip())
+            self._hang_up()
+        time.sleep(seconds)
+        return False
+
+    def _listen(self, seconds: float) -> bool:
+        connection = self._connected()
+        if connection is None:
+            time.sleep(seconds)
+            return False
+        connection.poll()
+        if not connection.notifies and select.select([connection], [], [], seconds)[0]:
+            connection.poll()
+        rung = bool(connection.notifies)
+        connection.notifies.clear()
+        return rung
+
+    def _connected(self) -> Any:
+        if self.connection is None and self.clock() >= self.next_try:
+            self.next_try = self.clock() + RECONNECT_SECONDS
+            self.connection = self.connect()
+            self.connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+        return self.connection
+
+    def _hang_up(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+
+class Clock:
+    """The module `time` with another `sleep`."""
+
+    def __init__(self, bell: Bell) -> None:
+        self.sleep = bell.wait
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+def connect() -> Any:
+    """Return a connection to the metadata database that Airflow is configured with. Raises psycopg2.Error."""
+    from airflow.configuration import conf
+
+    address = conf.get_mandatory_value("database", "sql_alchemy_conn").replace("+psycopg2", "", 1)
+    return psycopg2.connect(address, connect_timeout=2, application_name="kit wake", **KEEPALIVE)
+
+
+def install() -> None:
+    """Let this process's scheduler be woken."""
+    from airflow.jobs import scheduler_job_runner
+
+    loop = scheduler_job_runner.SchedulerJobRunner._run_scheduler_loop
+    if patching.fits("waking the scheduler", {loop: WRITTEN_AGAINST["_run_scheduler_loop"]}):
+        scheduler_job_runner.time = Clock(Bell(connect))

@@ -1,0 +1,125 @@
+"""Runs in: `make bench`; the two stacks that are compared: the kit, and Airflow's quick-start settings under the same supervisor."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_celery_kit import dag_runs, env_file
+from airflow_celery_kit.clients import Airflow
+from tests.benchmarks import cpu
+from tests.stack.conftest import ports_from
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+from tests.stack.harness.workspace import copy_checkout
+
+HERE = Path(__file__).parent
+STOCK = HERE.parent / "stack" / "stock"
+FIRST_PORTS = {"stock": 26080, "kit": 27080}
+# The same services and slots on both sides.
+KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": "4", "COMPOSE_PROFILES": ""}
+STOCK_KNOBS = {"CONTROLLERS": "0"}
+
+RUNS = (
+    "SELECT min(extract(epoch FROM queued_at)), max(extract(epoch FROM end_date)) FROM dag_run WHERE run_id = ANY(%s)"
+)
+TASKS = """
+SELECT dag_id, run_id, task_id, map_index, state, hostname, extract(epoch FROM queued_dttm), extract(epoch FROM start_date),
+       extract(epoch FROM end_date) FROM task_instance WHERE run_id = ANY(%s) ORDER BY start_date
+"""
+OPEN = "SELECT count(*) FROM dag_run WHERE run_id = ANY(%s) AND state IN ('queued', 'running')"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What one measured load took. Times are seconds since its first trigger, CPU is seconds by service."""
+
+    makespan: float
+    first_start: float
+    tasks: tuple[dict[str, Any], ...]
+    cpu: dict[str, float]
+
+    @property
+    def cpu_per_task(self) -> float:
+        """CPU seconds of all processes for each task."""
+        return sum(self.cpu.values()) / len(self.tasks)
+
+
+@dataclass
+class Side:
+    """One running stack."""
+
+    name: str
+    stack: Stack
+    api: Airflow = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.api = self.stack.api
+
+    def run(self, dags: list[str], conf: dict[str, Any] | None = None, seconds: float = 900) -> Timed:
+        """Start a run of each Dag and wait for all of them. Raises AssertionError when a task does not succeed."""
+        before = cpu.seconds(self.stack.settings)
+        runs = [dag_runs.trigger(self.api, dag, conf)[0] for dag in dags]
+        wait_for(f"{len(dags)} runs on {self.name}", lambda: self._open(runs) == 0, seconds)
+        used = cpu.spent(before, cpu.seconds(self.stack.settings))
+        return self._timed(runs, used)
+
+    def own_seconds(self, timed: Timed) -> float:
+        """Return how long the functions themselves took in a load of `fibo` tasks."""
+        import json
+
+        runs = {task["run"] for task in timed.tasks}
+        lines = (self.stack.root / "var" / "output" / "bench.jsonl").read_text().splitlines()
+        return sum(one["own"] for one in map(json.loads, lines) if one["run"] in runs)
+
+    def _open(self, runs: list[str]) -> int:
+        return int(self._rows(OPEN, runs)[0][0])
+
+    def _rows(self, statement: str, runs: list[str]) -> list[tuple[Any, ...]]:
+        return self.stack.sql(statement, runs, database="airflow")
+
+    def _timed(self, runs: list[str], used: dict[str, float]) -> Timed:
+        begun, ended = map(float, self._rows(RUNS, runs)[0])
+        names = ("dag", "run", "task", "index", "state", "host", "queued", "start", "end")
+        tasks = [dict(zip(names, row, strict=True)) for row in self._rows(TASKS, runs)]
+        assert {task["state"] for task in tasks} == {"success"}, f"{self.name}: not every task has succeeded"
+        for task in tasks:
+            task |= {moment: round(float(task[moment]) - begun, 3) for moment in ("queued", "start", "end")}
+        return Timed(ended - begun, min(task["start"] for task in tasks), tuple(tasks), used)
+
+
+@contextmanager
+def both(folder: Path, names: tuple[str, ...] = ("stock", "kit")) -> Iterator[list[Side]]:
+    """Start the stacks in fresh copies of the checkout and remove them afterwards."""
+    with ExitStack() as cleanup:
+        stacks = [Stack(copy_checkout(folder / name), "embedded") for name in names]
+        for name, stack in zip(names, stacks, strict=True):
+            cleanup.callback(stack.remove)
+            prepare(stack, name)
+            stack.make("up")
+        sides = [Side(name, stack) for name, stack in zip(names, stacks, strict=True)]
+        wait_for_dags(sides)
+        yield sides
+
+
+def prepare(stack: Stack, name: str) -> None:
+    """Write a stack's knobs and put the workloads among its Dags; for `stock`, lay Airflow's own configuration over the kit's."""
+    if name == "stock":
+        shutil.copytree(STOCK, stack.root, dirs_exist_ok=True)
+    for path in (HERE / "dags").glob("*.py"):
+        shutil.copy(path, stack.root / "dags")
+    stack.make("init")
+    project = {"COMPOSE_PROJECT_NAME": f"{stack.settings.project}-bench"}
+    knobs = project | KNOBS | (STOCK_KNOBS if name == "stock" else {}) | ports_from(FIRST_PORTS[name])
+    env_file.record(stack.settings, knobs)
+
+
+def wait_for_dags(sides: list[Side]) -> None:
+    """Wait until every workload is known on both sides; stock looks for new files every five minutes."""
+    for side in sides:
+        side.stack.wait_dag("bench_wide_9", 400)
+        side.stack.wait_dag("bench_order", 60)
+    time.sleep(10)

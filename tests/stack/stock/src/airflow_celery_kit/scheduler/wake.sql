@@ -1,0 +1,1 @@
+-- The stock database has no triggers.

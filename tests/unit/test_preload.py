@@ -1,0 +1,77 @@
+"""What a worker loads before it forks, in an interpreter of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+from airflow_celery_kit.worker import preload
+
+DAG = """
+from airflow.sdk import dag, task
+
+@dag(schedule=None)
+def sales():
+    @task
+    def load() -> int:
+        return 1
+    @task.bash
+    def count() -> str:
+        return "echo"
+    load() >> count()
+
+sales()
+"""
+PARSE = """
+import json, sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+from airflow_celery_kit.worker import preload
+if "preload" in sys.argv:
+    preload.run()
+else:
+    preload.load_modules(["airflow.sdk.execution_time.supervisor"])
+before = set(sys.modules)
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.sdk.execution_time import supervisor, task_runner
+from airflow.sdk.listener import get_listener_manager
+get_listener_manager()
+path = Path(sys.argv[1])
+bag = BundleDagBag(dag_folder=str(path), safe_mode=False, load_op_links=False, bundle_path=path.parent, bundle_name="b")
+print(json.dumps([list(bag.dags), sorted(set(sys.modules) - before)]))
+"""
+
+
+def parse_after(folder, *how: str) -> tuple[list[str], list[str]]:
+    """Parse a Dag in a new interpreter; return the Dags found and the modules that only this has loaded."""
+    path = folder / "sales.py"
+    path.write_text(DAG)
+    environment = os.environ | {"AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    ended = subprocess.run(
+        [sys.executable, "-c", PARSE, str(path), *how], env=environment, capture_output=True, text=True, check=True
+    )
+    dags, loaded = json.loads(ended.stdout.splitlines()[-1])
+    return dags, loaded
+
+
+def test_a_task_that_parses_its_dag_loads_nothing_but_the_dag(tmp_path):
+    dags, loaded = parse_after(tmp_path, "preload")
+    assert dags == ["sales"]
+    assert [name for name in loaded if not name.startswith("unusual_prefix_")] == []
+
+
+def test_without_it_every_task_loads_a_hundred_modules(tmp_path):
+    dags, loaded = parse_after(tmp_path)
+    assert dags == ["sales"]
+    assert len(loaded) > 100
+
+
+def test_a_step_that_fails_is_told_and_the_others_are_taken(caplog):
+    taken = []
+
+    def broken() -> None:
+        raise ImportError("no module named sales")
+
+    preload.run((broken, lambda: taken.append(1)))
+    assert taken == [1]
+    assert "each task loads for itself what broken could not: no module named sales" in caplog.text
