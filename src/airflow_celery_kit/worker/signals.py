@@ -11,14 +11,14 @@ from typing import Any
 from billiard import util
 from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 
-from airflow_celery_kit.worker import adapters, child_exit, parent_death, preload, reports
+from airflow_celery_kit.worker import adapters, parent_death, preload, reports, task_supervisor
 
 
 @celeryd_init.connect
 def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
-    child_exit.install()
+    task_supervisor.install()
     preload.run()
     adapters.install()
     reports.install(instance.app)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_celery_kit.worker import child_exit
+from airflow_celery_kit.worker import task_supervisor
 
 LINGERS = 0.4
 SLEEP = 2.5
@@ -31,8 +31,12 @@ def supervisor(monkeypatch):
     return supervisor
 
 
-def seconds_to_notice(supervisor) -> float:
-    """Run a process that leaves slowly; return how long the supervisor took to say how it ended."""
+def seconds_to_notice(supervisor, heartbeats: list[float] | None = None) -> float:
+    """Run a process that leaves slowly; return how long the supervisor took to say how it ended.
+
+    `heartbeats` gets how long ago the last heartbeat was at each of its looks; it sends one after MIN_HEARTBEAT_INTERVAL.
+    """
+    heartbeats = [] if heartbeats is None else heartbeats
 
     class WithoutApi(supervisor.ActivitySubprocess):
         """What it tells the api-server is left out."""
@@ -42,7 +46,8 @@ def seconds_to_notice(supervisor) -> float:
 
         def update_task_state_if_needed(self) -> None: ...
 
-        def _send_heartbeat_if_needed(self) -> None: ...
+        def _send_heartbeat_if_needed(self) -> None:
+            heartbeats.append(time.monotonic() - self._last_heartbeat_attempt)
 
         def _upload_logs(self) -> None: ...
 
@@ -58,21 +63,30 @@ def test_airflow_alone_sleeps_through_the_exit(supervisor):
 
 
 def test_with_the_change_it_wakes_at_the_exit(supervisor):
-    child_exit.install()
+    task_supervisor.install()
     assert LINGERS <= seconds_to_notice(supervisor) < SLEEP - 1
+
+
+def test_a_task_that_has_just_started_sends_no_heartbeat(supervisor):
+    alone, changed = [], []
+    seconds_to_notice(supervisor, alone)
+    task_supervisor.install()
+    seconds_to_notice(supervisor, changed)
+    assert alone[0] > SLEEP, "Airflow alone sends one at its first look"
+    assert max(changed) < SLEEP
 
 
 def test_a_kernel_without_process_descriptors_leaves_airflow_as_it_is(supervisor, monkeypatch):
     def refuse(*_) -> int:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(child_exit, "os", SimpleNamespace(pidfd_open=refuse))
-    child_exit.install()
+    monkeypatch.setattr(task_supervisor, "os", SimpleNamespace(pidfd_open=refuse))
+    task_supervisor.install()
     assert seconds_to_notice(supervisor) >= SLEEP
 
 
 def test_another_airflow_is_left_as_it_is(supervisor, monkeypatch):
     own = supervisor.ActivitySubprocess._monitor_subprocess
-    monkeypatch.setitem(child_exit.WRITTEN_AGAINST, "_monitor_subprocess", "000000000000")
-    child_exit.install()
+    monkeypatch.setitem(task_supervisor.WRITTEN_AGAINST, "_monitor_subprocess", "000000000000")
+    task_supervisor.install()
     assert supervisor.ActivitySubprocess._monitor_subprocess is own

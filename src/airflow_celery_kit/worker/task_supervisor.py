@@ -1,21 +1,25 @@
-"""Runs in: Celery's pool processes; wakes a task's supervisor at the moment its task process has exited.
+"""Runs in: Celery's pool processes; lets a task's supervisor wake at the exit of its task process, and send no heartbeat at its start.
 
 Airflow's supervisor watches the sockets of the task process. The last one closes a little before the process is gone, so the
 supervisor looks too early and then sleeps for `[workers] min_heartbeat_interval`. A process descriptor (pidfd_open(2), Linux 5.3)
-in its selector becomes readable at the exit itself. Text of the report to Airflow: ADR 0016.
+in its selector becomes readable at the exit itself. And it sends its first heartbeat at its first look, though the call that started
+the task has just set the same field. Texts of the reports to Airflow: ADR 0016.
 """
 
 import contextlib
 import io
 import os
 import selectors
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from airflow_celery_kit import patching
 
 WRITTEN_AGAINST = {
+    "_on_child_started": "c1810e9d6d09",
     "_monitor_subprocess": "02685b2380de",
+    "_send_heartbeat_if_needed": "31f8f8772b8c",
     "_service_subprocess": "42a762c7c8aa",
     "_check_subprocess_exit": "dc039d1f36e9",
 }
@@ -45,8 +49,9 @@ def install() -> None:
         return
     monitor = ActivitySubprocess._monitor_subprocess
 
-    def monitor_with_exit(self: Any) -> None:
+    def monitor_from_start_to_exit(self: Any) -> None:
+        self._last_heartbeat_attempt = time.monotonic()
         with watched(self):
             monitor(self)
 
-    ActivitySubprocess._monitor_subprocess = monitor_with_exit
+    ActivitySubprocess._monitor_subprocess = monitor_from_start_to_exit
