@@ -16,6 +16,7 @@ FORMS = {
     knobs.BOOLEAN: "`true` or `false`",
     knobs.UNQUOTED: "8 characters or more: letters, digits, `_=.~+/-`",
     r"registry|local|": "`registry`, `local`, or nothing",
+    r"finish-first|airflow": "`finish-first` or `airflow`",
     r"[a-z,]*": "names with commas between them, or nothing",
     knobs.ADDRESS: "an IP address",
     r"[A-Za-z0-9_.@-]+": "letters, digits, `_.@-`",

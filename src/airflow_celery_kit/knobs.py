@@ -167,6 +167,12 @@ GROUPS = (
                 "16",
                 pattern=COUNT,
             ),
+            Knob(
+                "PRIORITY_POLICY",
+                "`finish-first`: what is nearly done is done first; `airflow`: priority weights as Airflow computes them",
+                "finish-first",
+                pattern=r"finish-first|airflow",
+            ),
             Knob("MAX_ACTIVE_RUNS_PER_DAG", "runs of one Dag at the same time", "16", pattern=COUNT),
             Knob("LOAD_EXAMPLES", "`true` shows Airflow's own example Dags", "false", pattern=BOOLEAN),
             Knob(

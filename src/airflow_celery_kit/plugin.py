@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_celery_kit.policies import strategies
 from airflow_celery_kit.scheduler import listener
 
 
@@ -11,4 +12,5 @@ class KitPlugin(AirflowPlugin):
     """What the kit adds to Airflow."""
 
     name = "airflow_celery_kit"
+    priority_weight_strategies: ClassVar[list[Any]] = [strategies.FinishFirst]
     listeners: ClassVar[list[Any]] = [listener]

@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 STOCK = HERE.parent / "stack" / "stock"
 FIRST_PORTS = {"stock": 26080, "kit": 27080}
 # The same services and slots on both sides.
-KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": "4", "COMPOSE_PROFILES": ""}
+SLOTS = 4
+KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": str(SLOTS), "COMPOSE_PROFILES": ""}
 STOCK_KNOBS = {"CONTROLLERS": "0"}
 
 RUNS = (

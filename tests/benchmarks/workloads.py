@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.benchmarks.sides import Side, Timed
+from tests.benchmarks import order
+from tests.benchmarks.sides import SLOTS, Side, Timed
 
 Figures = dict[str, float]
 CHAINS = 20
@@ -29,6 +30,11 @@ def first_start(side: Side, timed: Timed) -> Figures:
     return {"seconds": timed.first_start}
 
 
+def in_order(side: Side, timed: Timed) -> Figures:
+    """How far the order of work is from the best one."""
+    return order.figures(order.steps_of(timed.tasks), SLOTS)
+
+
 @dataclass(frozen=True)
 class Workload:
     """A load, the Dags it starts at once, and what is computed from what was seen."""
@@ -47,5 +53,6 @@ WORKLOADS = (
     Workload("c2", "10 heavy tasks one after the other, fibo(33)", ("bench_fibo_heavy",), above_own),
     Workload("d", "10 Dags x 100 no-op tasks", tuple(f"bench_wide_{number}" for number in range(10)), by_process, 2),
     Workload("e", "20 chains of 5 x 50 ms", ("bench_chain",) * CHAINS),
+    Workload("o", "20 chains of 5 x 2 s", ("bench_order",) * CHAINS, in_order),
     Workload("f", "trigger to first task start", ("bench_first",), first_start),
 )

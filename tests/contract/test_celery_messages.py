@@ -55,6 +55,14 @@ def test_each_priority_has_a_list_of_its_own(stack, app):
     assert [stack.valkey.llen(step(priority)) for priority in range(10)] == list(range(1, 11))
 
 
+@pytest.mark.parametrize(("weight", "expected"), [(1, 9), (4, 7), (512, 0)])
+def test_a_task_s_weight_puts_its_message_into_a_list(stack, app, weight, expected):
+    workload = json.loads(WORKLOAD)
+    workload["ti"]["priority_weight"] = weight
+    app.send_task("execute_workload", args=[json.dumps(workload)], queue=QUEUE)
+    assert [number for number in range(10) if stack.valkey.llen(step(number))] == [expected]
+
+
 def test_the_most_urgent_message_is_delivered_first_whatever_was_sent_first(app):
     for priority in (9, 3, 0, 7, 3):
         publish(app, priority, json.dumps(priority))

@@ -5,13 +5,19 @@ import uuid
 
 import pytest
 
-from airflow_celery_kit.scheduler.router import describe, route
+from airflow_celery_kit.scheduler import router
+from airflow_celery_kit.scheduler.router import route, workload_of
 
 TOKEN = "eyJhbGciOiJIUzUxMiJ9.secret-bearer-token.signature"
 GARBAGE = [
     None, (), [], [None], [1], [b"\xff"], "x", [""], ["{"], ["[]"], ["null"], ["7"], ['"text"'], [{}], {}, 5,
     [object()], ['{"ti": 3}'], ['{"ti": {"dag_id": "d"}}'], ['{"ti": {"dag_id": "d", "run_id": "r", "map_index": "x"}}'],
 ]  # fmt: skip
+
+
+def describe(args) -> str:
+    """What is shown of a message with these arguments."""
+    return router.describe(workload_of(args))
 
 
 def message(**fields) -> list[str]:
@@ -68,8 +74,23 @@ def test_the_token_is_in_the_message_and_nowhere_in_what_is_shown():
         assert TOKEN not in str(route("execute_workload", args, {}, {"queue": "default"}))
 
 
-def test_the_route_changes_nothing_but_what_is_shown():
+def test_the_route_adds_the_priority_and_changes_what_is_shown():
     options = {"queue": "heavy", "task_id": "1"}
     routed = route("execute_workload", message(), {"token": TOKEN}, options, task=None, surprise=1)
-    assert routed == {"argsrepr": "sales/manual__1/load", "kwargsrepr": "{}"}
+    assert routed == {"priority": 8, "argsrepr": "sales/manual__1/load", "kwargsrepr": "{}"}
     assert options == {"queue": "heavy", "task_id": "1"}
+
+
+@pytest.mark.parametrize(("weight", "step"), [(1, 9), (4, 7), (512, 0), (100_000, 0), (-1, 9)])
+def test_a_task_s_weight_becomes_the_step_of_its_message(weight, step):
+    assert route("execute_workload", message(priority_weight=weight), {}, {})["priority"] == step
+
+
+def test_what_is_no_task_goes_first():
+    callback = [json.dumps({"type": "ExecuteCallback", "callback": {"id": "7"}})]
+    assert route("execute_workload", callback, {}, {})["priority"] == 0
+
+
+@pytest.mark.parametrize("args", GARBAGE, ids=map(str, range(len(GARBAGE))))
+def test_garbage_has_a_step_too(args):
+    assert route("execute_workload", args, {}, {})["priority"] == 0

@@ -7,20 +7,29 @@ executor's publish timeout: it imports little. It raises nothing but the timeout
 import json
 from typing import Any
 
+from airflow_celery_kit.core.priorities import step
 from airflow_celery_kit.probes import broker
 from airflow_celery_kit.scheduler.gate import Gate, refuse
 
 GATE = Gate(broker.write_from_environment)
 
 
-def describe(args: Any) -> str:
-    """Return `dag/run/task` for the workload JSON in a message's arguments, without anything secret.
+def workload_of(args: Any) -> dict[str, Any]:
+    """Return the workload in a message's arguments, an empty one where there is none."""
+    try:
+        found = json.loads(args[0])
+    except Exception:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def describe(workload: dict[str, Any]) -> str:
+    """Return `dag/run/task` for a workload, without anything secret.
 
     A mapped task carries its index, a retried one its try: `dag/run/task[3]#2`. Flower searches by words, so there are
     no spaces. A workload of another kind shows its type alone.
     """
     try:
-        workload = json.loads(args[0])
         ti = workload.get("ti")
         if not ti:
             return str(workload.get("type", "workload"))
@@ -31,12 +40,21 @@ def describe(args: Any) -> str:
         return "workload"
 
 
+def urgency(workload: dict[str, Any]) -> int:
+    """Return the step of the broker's lists that a workload belongs to; what is no task is most urgent."""
+    try:
+        return step(int(workload["ti"]["priority_weight"]))
+    except Exception:
+        return 0
+
+
 def route(name: str, args: Any, kwargs: Any, options: dict[str, Any], task: Any = None, **_: Any) -> dict[str, Any]:
-    """Return the routing options of one message: what monitoring shows in place of its arguments.
+    """Return the routing options of one message: its priority, and what monitoring shows in place of its arguments.
 
     Celery writes `argsrepr` and `kwargsrepr` into the message's headers and events; left alone they would
     hold the workload with its bearer token.
     """
     if problem := GATE.closed():
         refuse(problem)
-    return {"argsrepr": describe(args), "kwargsrepr": "{}"}
+    workload = workload_of(args)
+    return {"priority": urgency(workload), "argsrepr": describe(workload), "kwargsrepr": "{}"}

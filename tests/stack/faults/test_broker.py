@@ -25,11 +25,6 @@ def answers(stack: Stack) -> bool:
         return False
 
 
-def waiting(stack: Stack) -> int:
-    """Return how many messages wait."""
-    return stack.broker().llen("default")
-
-
 def wait_start_after(load: Load, at: float, seconds: float) -> float:
     """Wait for a task that starts after a moment; return when it did."""
     later = lambda: next((one["at"] for one in load.receipts("start") if one["at"] > at), 0.0)  # noqa: E731
@@ -39,7 +34,7 @@ def wait_start_after(load: Load, at: float, seconds: float) -> float:
 def queue_of_a_hundred(evidence: Evidence) -> Load:
     """Start work for all slots with a hundred tasks queued behind it."""
     load = evidence.load(tasks=112, seconds=4)
-    wait_for("a hundred messages", lambda: waiting(evidence.stack) >= 80, 90, load.states)
+    wait_for("a hundred messages", lambda: evidence.stack.waiting() >= 80, 90, load.states)
     return load
 
 
@@ -80,13 +75,13 @@ def test_a_broker_that_comes_back_empty_gets_every_queued_task_again(evidence: E
     stack = evidence.stack
     load = evidence.load(tasks=36, seconds=6)
     load.wait_started(12)
-    before = wait_for("a queue", lambda: (count := waiting(stack)) >= 12 and count, 30)
+    before = wait_for("a queue", lambda: (count := stack.waiting()) >= 12 and count, 30)
     stack.kit("stop", BROKER)
     stack.wipe_broker()
     stack.start_instance(BROKER)
     at = time.time()
     wait_for("the broker", lambda: answers(stack), 30)
-    assert waiting(stack) < before, "it remembers nothing"
+    assert stack.waiting() < before, "it remembers nothing"
     load.wait_ended()
     evidence.measure("everything started", max(one["at"] for one in load.receipts("start")) - at, at_most=90)
     load.assert_undisturbed()

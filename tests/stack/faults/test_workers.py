@@ -146,7 +146,7 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     stack = evidence.stack
     load = evidence.load(tasks=36, seconds=10)
     load.wait_started(12)
-    wait_for("a queue", lambda: stack.broker().llen("default") >= 12, 30)
+    wait_for("a queue", lambda: stack.waiting() >= 12, 30)
     delivered = lambda: stack.broker().hlen("unacked")  # noqa: E731
     wait_for("no more deliveries than slots", lambda: delivered() == len(WORKERS) * SLOTS, 8, delivered)
     started, at, kills = {one["index"] for one in load.receipts("start")}, time.time(), Kills()
@@ -200,7 +200,7 @@ def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
     running.wait_started(12)
     stack.kit("drain")
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
-    wait_for("messages in the queue", lambda: stack.broker().llen("default") >= 100, 60)
+    wait_for("messages in the queue", lambda: stack.waiting() >= 100, 60)
     time.sleep(evidence.outage)
     assert load.receipts("start") == []
     stack.kit("resume")
@@ -220,7 +220,7 @@ def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Eviden
     mains[frozen].suspend()
     wait_for("a frozen worker", lambda: mains[frozen].status() == psutil.STATUS_STOPPED, 10)
     load = evidence.load(tasks=4, seconds=0)
-    wait_for("a message that nobody takes", lambda: stack.broker().llen("default") >= 1, 60)
+    wait_for("a message that nobody takes", lambda: stack.waiting() >= 1, 60)
     begun = time.monotonic()
     try:
         for name in mains:

@@ -21,6 +21,7 @@ from airflow_celery_kit.runtimes.environment import LOOPBACK
 from airflow_celery_kit.runtimes.servers import Servers
 from airflow_celery_kit.runtimes.supervision import Supervision
 from airflow_celery_kit.settings import Settings
+from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
 from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import clean_environment
 
@@ -178,6 +179,12 @@ class Stack:
         return valkey.Valkey(
             host=host, port=port, username="airflow", password=self.settings["VALKEY_PASSWORD"], socket_timeout=10
         )
+
+    def waiting(self, queue: str = "default") -> int:
+        """Return how many messages wait in a queue, whatever their priority."""
+        lists = [f"{queue}{SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS]
+        broker = self.broker()
+        return sum(broker.llen(name) for name in lists)
 
     def sql(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, committed at once."""

@@ -1,0 +1,22 @@
+"""Runs in: scheduler, Dag processor and api-server; pure: from a task's place in its workflow to a weight, from a weight to a step.
+
+The broker has ten lists for each queue; workers empty step 0 first. Airflow knows a whole number, the priority weight, and sends the
+greatest first. Steps follow the logarithm of weights, so that any range of weights finds its order: twice the weight is one step.
+"""
+
+STEPS = 10
+MOST_URGENT = 2 ** (STEPS - 1)
+
+
+def step(weight: int) -> int:
+    """Return the step of a weight: 0 from 512 on, 9 for 1 and below."""
+    return STEPS - 1 - min(STEPS - 1, max(1, weight).bit_length() - 1)
+
+
+def finish_first(priority: int, remaining: int) -> int:
+    """Return the weight of a task whose workflow has `remaining` tasks after it: the fewer, the greater.
+
+    A task that ends its workflow is most urgent, one more step for each doubling of what is left. `priority` is what the author
+    wrote, 1 by default; twice of it is one step.
+    """
+    return max(1, priority) * MOST_URGENT >> min(STEPS - 1, remaining.bit_length())

@@ -1,0 +1,1 @@
+"""Runs in: whatever parses Dags or computes priority weights; kept empty."""
