@@ -32,6 +32,7 @@ def build() -> dict[str, Any]:
         "task_routes": (route,),
         # Flower sees workers and tasks through these events.
         "worker_send_task_events": True,
+        "override_backends": {"db": "airflow_celery_kit.worker.result_backend:OneStatement"},
         # A result that cannot be stored holds a slot of the executor, so the worker waits for its database.
         "result_backend_always_retry": True,
         "result_backend_max_sleep_between_retries_ms": 2000,

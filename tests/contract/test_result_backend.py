@@ -1,0 +1,112 @@
+"""The kit's result backend beside Celery's own, on a real database: the same rows, by fewer statements and connections."""
+
+import os
+import uuid
+
+import pytest
+from celery import Celery
+from celery.backends.database import DatabaseBackend
+from celery.backends.database.models import ResultModelBase
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from airflow_celery_kit.worker.result_backend import OneStatement
+from tests.contract.tables import RESULTS
+
+COLUMNS = "status, result, traceback, date_done IS NULL, coalesce(now() AT TIME ZONE 'utc' - date_done < interval '1 min', true)"
+
+
+@pytest.fixture
+def app(prepared):
+    """A Celery app as Airflow's, whose results are in the prepared database."""
+    settings = prepared.settings
+    address = f"postgresql://celery:{settings['CELERY_DB_PASSWORD']}@127.0.0.1:{settings['POSTGRES_PORT']}/celery"
+    engine = create_engine(address, poolclass=NullPool)
+    ResultModelBase.metadata.create_all(engine)
+    source = {
+        "result_backend": f"db+{address}",
+        "override_backends": {"db": "airflow_celery_kit.worker.result_backend:OneStatement"},
+    }
+    made = Celery("airflow", config_source=source, set_as_current=False)
+    yield made
+    made.close()
+    prepared.query("DELETE FROM celery_taskmeta", **RESULTS)
+    ResultModelBase.metadata.drop_all(engine)
+    engine.dispose()
+
+
+def own(app) -> DatabaseBackend:
+    """Celery's own backend on the same database."""
+    return DatabaseBackend(app=app, url=app.conf.result_backend.removeprefix("db+"))
+
+
+def ours(app) -> OneStatement:
+    """The kit's."""
+    return OneStatement(app=app, url=app.conf.result_backend.removeprefix("db+"))
+
+
+STORIES = (
+    [("STARTED", {"pid": 7})],
+    [("STARTED", {"pid": 7}), ("SUCCESS", None)],
+    [("STARTED", {"pid": 7}), ("FAILURE", ValueError("no"), "Traceback: no")],
+    [("FAILURE", ValueError("no"), "Traceback: no"), ("SUCCESS", 3)],
+)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: "-".join(state for state, *_ in story))
+def test_a_task_leaves_the_same_row(prepared, app, story):
+    rows = []
+    for backend in (own(app), ours(app)):
+        task = str(uuid.uuid4())
+        for state, result, *traceback in story:
+            backend.store_result(task, result, state, *traceback)
+        rows += prepared.query(f"SELECT {COLUMNS} FROM celery_taskmeta WHERE task_id = %s", task, **RESULTS)
+        assert backend.get_task_meta(task)["status"] == story[-1][0]
+    rows = [tuple(bytes(value) if isinstance(value, memoryview) else value for value in row) for row in rows]
+    assert len(rows) == 2 and rows[0] == rows[1]
+    assert rows[0][0] == story[-1][0] and rows[0][-1] is True
+
+
+def test_the_setting_makes_celery_take_it(app):
+    assert type(app.backend) is OneStatement
+
+
+def connections(prepared) -> int:
+    """How many connections the server has accepted to the results since it started."""
+    prepared.query("SELECT pg_stat_force_next_flush()", **RESULTS)
+    return prepared.query("SELECT sessions FROM pg_stat_database WHERE datname = 'celery'")[0][0]
+
+
+def test_a_process_that_was_not_forked_keeps_its_connection(prepared, app):
+    def made(backend) -> int:
+        backend.get_task_meta("nobody")
+        before = connections(prepared)
+        for _ in range(10):
+            backend.get_task_meta("nobody")
+        return connections(prepared) - before
+
+    assert made(own(app)) >= 10, "Celery alone connects each time"
+    assert made(ours(app)) <= 2, "the test's own look is one"
+
+
+def test_a_forked_process_has_a_connection_of_its_own(prepared, app):
+    backend = ours(app)
+    backend.store_result("before", 1, "SUCCESS")
+    child = os.fork()
+    if child == 0:
+        backend.store_result("child", 2, "SUCCESS")
+        os._exit(0 if backend.get_task_meta("child")["result"] == 2 else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert backend.get_task_meta("child")["result"] == 2, "the parent's connection is as it was"
+    backend.store_result("after", 3, "SUCCESS")
+    assert prepared.query("SELECT count(*) FROM celery_taskmeta", **RESULTS) == [(3,)]
+
+
+def test_a_connection_that_was_cut_is_made_again(prepared, app):
+    backend = ours(app)
+    backend.store_result("first", 1, "SUCCESS")
+    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'celery' AND pid <> pg_backend_pid()"
+    assert prepared.query(cut)[0][0] >= 1
+    backend.store_result("second", 2, "SUCCESS")
+    assert backend.get_task_meta("second")["result"] == 2
