@@ -56,6 +56,14 @@ def test_chains_run_in_order(stack: Stack) -> None:
             assert task["start_date"] >= ended[f"{chain}.step_{int(step) - 1}"]["end_date"]
 
 
+def test_a_task_weighs_more_the_nearer_it_is_to_its_workflow_s_end(stack: Stack) -> None:
+    run = stack.run_dag("chains")
+    weights = [
+        stack.task("chains", run["run_id"], f"chain_1.step_{number}")["priority_weight"] for number in range(1, 6)
+    ]
+    assert weights == [64, 128, 128, 256, 512]
+
+
 def test_branching_skips_the_other_side(stack: Stack) -> None:
     result = stack.run_dag("branching", {"size": 5000})
     states = {task["task_id"]: task["state"] for task in result["tasks"]}
