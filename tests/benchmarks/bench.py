@@ -15,7 +15,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.benchmarks import report
-from tests.benchmarks.sides import Side, both
+from tests.benchmarks.sides import NOTHING, Side, both
 from tests.benchmarks.workloads import WORKLOADS, Workload
 from tests.stack.faults.evidence import machine
 
@@ -24,7 +24,7 @@ DEFAULT = "a,b,c1,c2"
 
 def record(session: str, load: Workload, side: Side, pair: int) -> dict[str, Any]:
     """Run one load on one side and return its line of evidence."""
-    timed = side.run(list(load.dags))
+    timed = side.run(list(load.dags)) if load.dags else NOTHING
     figures = {name: round(value, 4) for name, value in load.figures(side, timed).items()}
     bars = [[task["start"], task["end"]] for task in timed.tasks] if pair == 1 else []
     return {

@@ -20,7 +20,14 @@ BARS = (
     ("c2", "above own", "ratio", 0.6, 0.35),
     ("d", "seconds", "ratio", 0.45, 0.35),
     ("f", "seconds", "ratio", 0.4, None),
+    ("g", "idle cpu", "ratio", 1.0, None),
+    ("g", "idle cpu with health checks", "ratio", 0.5, None),
+    ("g", "idle memory MB", "ratio", 1.0, None),
     ("a", "cpu airflow-worker", "ratio", 0.75, 0.6),
+    ("o", "mean completion / lower bound", "value", 1.25, None),
+    ("o", "first chain done / makespan", "value", 0.25, None),
+    ("o", "inversions", "value", 0.01, None),
+    ("o", "seconds", "ratio", 1.05, None),
 )  # fmt: skip
 COLOURS = {"stock": "#b0b0b0", "kit": "#2a7f62"}
 
@@ -91,7 +98,7 @@ def bars(lines: list[dict[str, Any]]) -> list[str]:
             if found is None
             else f"{'**' if found > at_most else ''}{found:.2f}{'**' if found > at_most else ''}"
         )
-        unit = "of stock" if kind == "ratio" else "s"
+        unit = "of stock" if kind == "ratio" else "s" if "cpu" in figure else ""
         rows.append(f"| {letter} | {figure} | {at_most:g} {unit} | {meant or '-'} | {verdict} |")
     return rows
 

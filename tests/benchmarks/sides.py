@@ -49,6 +49,9 @@ class Timed:
         return sum(self.cpu.values()) / len(self.tasks)
 
 
+NOTHING = Timed(0.0, 0.0, (), {})
+
+
 @dataclass
 class Side:
     """One running stack."""

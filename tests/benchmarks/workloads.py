@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.benchmarks import order
+from tests.benchmarks import idle, order
 from tests.benchmarks.sides import SLOTS, Side, Timed
 
 Figures = dict[str, float]
@@ -35,6 +35,11 @@ def in_order(side: Side, timed: Timed) -> Figures:
     return order.figures(order.steps_of(timed.tasks), SLOTS)
 
 
+def at_rest(side: Side, timed: Timed) -> Figures:
+    """What a stack uses while nothing is to do."""
+    return idle.figures(side)
+
+
 @dataclass(frozen=True)
 class Workload:
     """A load, the Dags it starts at once, and what is computed from what was seen."""
@@ -54,5 +59,6 @@ WORKLOADS = (
     Workload("d", "10 Dags x 100 no-op tasks", tuple(f"bench_wide_{number}" for number in range(10)), by_process, 2),
     Workload("e", "20 chains of 5 x 50 ms", ("bench_chain",) * CHAINS),
     Workload("o", "20 chains of 5 x 2 s", ("bench_order",) * CHAINS, in_order),
+    Workload("g", "nothing to do for a minute", (), at_rest),
     Workload("f", "trigger to first task start", ("bench_first",), first_start),
 )
