@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 
 from airflow_celery_kit.scheduler import wake
+from tests.contract.conftest import wait_for
 from tests.contract.tables import METADATA, ROW
 
 SOON, LATER = 5.0, 0.3
@@ -72,7 +73,10 @@ def test_it_sleeps_as_long_as_it_was_told_where_nothing_happens(bell):
 
 
 def test_a_connection_that_is_lost_costs_the_rest_of_a_sleep_and_is_made_again(ready, bell, caplog):
-    ready.query("SELECT pg_terminate_backend(%s)", bell.connection.info.backend_pid)
+    backend = bell.connection.info.backend_pid
+    ready.query("SELECT pg_terminate_backend(%s)", backend)
+    there = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+    wait_for("the end of its backend", lambda: ready.query(there, backend) == [(0,)])
     begun = time.monotonic()
     assert not bell.wait(0.5)
     assert time.monotonic() - begun >= 0.5
