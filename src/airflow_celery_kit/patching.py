@@ -3,29 +3,37 @@
 import hashlib
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 log = logging.getLogger(__name__)
 
-Function = Callable[..., Any]
 
-
-def digest(function: Function) -> str:
-    """Return twelve hexadecimal digits that stand for a function's source. Raises OSError where there is no source."""
+def digest(function: Callable[..., Any]) -> str:
+    """Return twelve hexadecimal digits that stand for the source of a function or class. Raises OSError where there is none."""
     return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
 
 
-def fits(change: str, against: Mapping[Function, str]) -> bool:
-    """Return whether every function is the one that `change` was written against; else say that it is left out, and why."""
-    for function, known in against.items():
+def fits(change: str, owner: Any, against: Mapping[str, str]) -> bool:
+    """Return whether every function of `owner` named in `against` is the one that `change` was written against.
+
+    Says once which one is not, or is not there: then the change is left out.
+    """
+    for name, known in against.items():
         try:
-            found = digest(function)
-        except (OSError, TypeError):
+            found = digest(getattr(owner, name))
+        except (AttributeError, OSError, TypeError):
             found = "unknown"
         if found != known:
-            log.warning(
-                "%s is left out, Airflow's own way stays: %s is another one (%s)", change, function.__qualname__, found
-            )
+            log.warning("%s is left out, Airflow's own way stays: %s is another one (%s)", change, name, found)
             return False
     return True
+
+
+def attempt(changes: Iterable[Callable[[], None]]) -> None:
+    """Make every change; one that fails is left out with a warning, whatever became of Airflow."""
+    for change in changes:
+        try:
+            change()
+        except Exception as problem:
+            log.warning("%s is left out, Airflow's own way stays: %s", change.__module__, problem)

@@ -24,6 +24,11 @@ def pss(settings: Settings) -> dict[str, int]:
     return {name: sum(map(_pss, _tree(pid))) for name, pid in trees(settings).items()}
 
 
+def count(settings: Settings, instance: str) -> int:
+    """Return how many processes an instance has: a task that runs is one more."""
+    return len(_tree(trees(settings)[instance]))
+
+
 def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """Return what was used between two looks by each service, its instances together."""
     found: dict[str, float] = {}

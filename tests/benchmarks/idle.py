@@ -67,9 +67,11 @@ def figures(side: Side) -> dict[str, float]:
     memory = {name: size / MB for name, size in cpu.pss(settings).items()}
     same = sum(share for name, share in used.items() if name != "airflow-controller")
     return {
-        "idle cpu": same,
+        "idle cpu, same services": same,
         "idle cpu with health checks": sum(used.values()) + checks(side),
-        "idle memory MB": sum(size for name, size in memory.items() if not name.startswith("airflow-controller")),
+        "idle memory MB, same services": sum(
+            size for name, size in memory.items() if not name.startswith("airflow-controller")
+        ),
         **{f"idle cpu {name}": share for name, share in used.items()},
         **{f"idle MB {name}": size for name, size in memory.items()},
     }

@@ -7,7 +7,7 @@ import pytest
 from celery import Celery
 from celery.backends.database import DatabaseBackend
 from celery.backends.database.models import ResultModelBase
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from airflow_celery_kit.worker.result_backend import OneStatement
@@ -89,18 +89,29 @@ def test_a_process_that_was_not_forked_keeps_its_connection(prepared, app):
     assert made(ours(app)) <= 2, "the test's own look is one"
 
 
+def backend_process(backend) -> int:
+    """The process of the server that a backend talks to."""
+    session = backend.ResultSession()
+    try:
+        return session.scalar(text("SELECT pg_backend_pid()"))
+    finally:
+        session.close()
+
+
 def test_a_forked_process_has_a_connection_of_its_own(prepared, app):
     backend = ours(app)
-    backend.store_result("before", 1, "SUCCESS")
+    before, (reads, writes) = backend_process(backend), os.pipe()
     child = os.fork()
     if child == 0:
-        backend.store_result("child", 2, "SUCCESS")
-        os._exit(0 if backend.get_task_meta("child")["result"] == 2 else 1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert backend.get_task_meta("child")["result"] == 2, "the parent's connection is as it was"
-    backend.store_result("after", 3, "SUCCESS")
-    assert prepared.query("SELECT count(*) FROM celery_taskmeta", **RESULTS) == [(3,)]
+        try:
+            backend.store_result("child", 2, "SUCCESS")
+            os.write(writes, str(backend_process(backend)).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reads, 20)) != before
+    assert backend_process(backend) == before, "the parent's connection is as it was"
+    assert backend.get_task_meta("child")["result"] == 2
 
 
 def test_a_connection_that_was_cut_is_made_again(prepared, app):

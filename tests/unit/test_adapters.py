@@ -45,6 +45,6 @@ def test_airflow_s_messages_are_read_as_before_and_nothing_is_built_anew(modules
 
 
 def test_another_airflow_is_left_as_it_is(modules, monkeypatch):
-    monkeypatch.setitem(adapters.WRITTEN_AGAINST, "CommsDecoder", "000000000000")
+    monkeypatch.setitem(adapters.WRITTEN_AGAINST[0], "CommsDecoder", "000000000000")
     adapters.install()
     assert [module.TypeAdapter for module in modules] == [TypeAdapter, TypeAdapter]

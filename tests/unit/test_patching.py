@@ -1,14 +1,15 @@
 """Changes of Airflow's own code: each fits the installed version, and is left out where Airflow is another one."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_celery_kit import patching
 
 
-def changed_functions() -> list[tuple[str, object, str]]:
-    """Every function of Airflow that the kit changes or relies on, with the digest that it was written against."""
+def changes() -> list[tuple[object, dict[str, str]]]:
+    """Every module or class of Airflow that the kit changes or relies on, with the digests that it was written against."""
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
     from airflow.sdk.execution_time import comms, task_runner
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
@@ -16,18 +17,14 @@ def changed_functions() -> list[tuple[str, object, str]]:
     from airflow_celery_kit.scheduler import wake
     from airflow_celery_kit.worker import adapters, task_supervisor
 
-    known = {name: one for module in (wake, task_supervisor, adapters) for name, one in module.WRITTEN_AGAINST.items()}
-    owners = (SchedulerJobRunner, ActivitySubprocess, comms, task_runner)
-    return [
-        (name, next(getattr(owner, name) for owner in owners if hasattr(owner, name)), one)
-        for name, one in known.items()
-    ]
+    adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
+    return [(SchedulerJobRunner, wake.WRITTEN_AGAINST), (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST), *adapted]
 
 
-def test_every_change_fits_the_installed_airflow():
-    found = changed_functions()
-    assert len(found) == 8
-    assert [name for name, function, known in found if patching.digest(function) != known] == []
+def test_every_change_fits_the_installed_airflow(caplog):
+    found = changes()
+    assert sum(len(against) for _, against in found) == 8
+    assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 
 def sample() -> int:
@@ -35,13 +32,27 @@ def sample() -> int:
     return 1
 
 
+OWNER = SimpleNamespace(sample=sample, sleep=time.sleep)
+
+
 def test_a_function_that_is_another_one_leaves_the_change_out_and_says_so(caplog):
-    assert patching.fits("the change", {sample: patching.digest(sample)})
+    assert patching.fits("the change", OWNER, {"sample": patching.digest(sample)})
     assert caplog.text == ""
-    assert not patching.fits("the change", {sample: "000000000000"})
+    assert not patching.fits("the change", OWNER, {"sample": "000000000000"})
     assert "the change is left out, Airflow's own way stays: sample is another one" in caplog.text
 
 
-@pytest.mark.parametrize("sourceless", [time.sleep, len])
-def test_a_function_without_source_leaves_it_out_too(sourceless):
-    assert not patching.fits("the change", {sourceless: "000000000000"})
+@pytest.mark.parametrize("name", ["sleep", "renamed"])
+def test_a_function_without_source_or_that_is_gone_leaves_it_out_too(name):
+    assert not patching.fits("the change", OWNER, {name: "000000000000"})
+
+
+def test_a_change_that_fails_is_left_out_and_the_others_are_made(caplog):
+    made = []
+
+    def broken() -> None:
+        raise ImportError("no module named airflow.sdk.moved")
+
+    patching.attempt([broken, lambda: made.append(1)])
+    assert made == [1]
+    assert "is left out, Airflow's own way stays: no module named airflow.sdk.moved" in caplog.text

@@ -6,6 +6,8 @@ greatest first. Steps follow the logarithm of weights, so that any range of weig
 
 STEPS = 10
 MOST_URGENT = 2 ** (STEPS - 1)
+# Airflow's column holds no more (integer of PostgreSQL).
+GREATEST = 2**31 - 1
 
 
 def step(weight: int) -> int:
@@ -19,4 +21,4 @@ def finish_first(priority: int, remaining: int) -> int:
     A task that ends its workflow is most urgent, one more step for each doubling of what is left. `priority` is what the author
     wrote, 1 by default; twice of it is one step.
     """
-    return max(1, priority) * MOST_URGENT >> min(STEPS - 1, remaining.bit_length())
+    return min(GREATEST, max(1, priority) * MOST_URGENT >> min(STEPS - 1, remaining.bit_length()))

@@ -1,6 +1,7 @@
 """Runs in: the Dag processor and task processes, for every task they parse; gives tasks the priority policy of the deployment.
 
-`KIT_PRIORITY_POLICY` names it: `finish-first`, or `airflow` for Airflow's own weights. A task whose author chose a rule keeps it.
+`KIT_PRIORITY_POLICY` names it: `finish-first`, or `airflow` for Airflow's own weights. A task whose author chose
+another rule than Airflow's default keeps it.
 """
 
 import os

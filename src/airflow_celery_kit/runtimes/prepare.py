@@ -46,6 +46,9 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
 KIT_SCHEMA = 3
+WAKE_QUERY = "SELECT count(*) = 2 FROM pg_trigger WHERE tgname = 'kit_wake'"
+# PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
+WITHOUT_TRIGGERS = "DROP TRIGGER IF EXISTS kit_wake ON task_instance; DROP TRIGGER IF EXISTS kit_wake ON dag_run"
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 
@@ -114,9 +117,11 @@ def is_prepared(administrator: str) -> bool:
             schema = cursor.fetchone()[0]
             cursor.execute("SELECT 1 FROM ab_user LIMIT 1")
             has_users = cursor.fetchone() is not None
+            cursor.execute(WAKE_QUERY)
+            wakes = cursor.fetchone()[0]
         except (psycopg2.errors.UndefinedTable, TypeError):
             return False
-    return has_users and stamp == stamp_of(administrator) + schema
+    return has_users and wakes and stamp == stamp_of(administrator) + schema
 
 
 def write_stamp(administrator: str) -> None:
@@ -156,6 +161,12 @@ def add_to_databases() -> None:
 
 def migrate() -> None:
     """Bring the metadata database to the schema of the installed Airflow and its login manager."""
+    with (
+        contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(WITHOUT_TRIGGERS)
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(["db", "migrate"])

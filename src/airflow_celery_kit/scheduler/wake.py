@@ -21,7 +21,7 @@ CHANNEL = "kit_wake"
 # Between two tries to connect; the database is away, and the scheduler has other things to do.
 RECONNECT_SECONDS = 5.0
 # A server that vanished without a word is noticed after about 20 s (libpq, connection parameters).
-KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
 WRITTEN_AGAINST = {"_run_scheduler_loop": "d7dd5578d64a"}
 
 
@@ -37,7 +37,7 @@ class Bell:
         """Sleep for at most `seconds`; return whether something has happened."""
         try:
             return self._listen(seconds)
-        except psycopg2.Error as problem:
+        except Exception as problem:
             log.warning("the scheduler is not woken, it looks every second: %s", str(problem).strip())
             self._hang_up()
         time.sleep(seconds)
@@ -49,7 +49,7 @@ class Bell:
             time.sleep(seconds)
             return False
         connection.poll()
-        if not connection.notifies and select.select([connection], [], [], seconds)[0]:
+        if not connection.notifies and readable(connection, seconds):
             connection.poll()
         rung = bool(connection.notifies)
         connection.notifies.clear()
@@ -68,6 +68,13 @@ class Bell:
         if self.connection is not None:
             self.connection.close()
         self.connection = None
+
+
+def readable(connection: Any, seconds: float) -> bool:
+    """Wait until there is something to read, at most `seconds`; return whether there is."""
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 class Clock:
@@ -92,6 +99,5 @@ def install() -> None:
     """Let this process's scheduler be woken."""
     from airflow.jobs import scheduler_job_runner
 
-    loop = scheduler_job_runner.SchedulerJobRunner._run_scheduler_loop
-    if patching.fits("waking the scheduler", {loop: WRITTEN_AGAINST["_run_scheduler_loop"]}):
+    if patching.fits("waking the scheduler", scheduler_job_runner.SchedulerJobRunner, WRITTEN_AGAINST):
         scheduler_job_runner.time = Clock(Bell(connect))

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 
 from airflow_celery_kit import patching
 
-WRITTEN_AGAINST = {"CommsDecoder": "93919e4dc0bb", "_serialize_rendered_fields": "cacd37ff4beb"}
+# Of the modules `comms` and `task_runner`.
+WRITTEN_AGAINST = ({"CommsDecoder": "93919e4dc0bb"}, {"_serialize_rendered_fields": "cacd37ff4beb"})
 
 
 class Adapters:
@@ -31,9 +32,10 @@ def install() -> None:
     from airflow.sdk.execution_time import comms, task_runner
     from pydantic import JsonValue
 
-    against = {comms.CommsDecoder: WRITTEN_AGAINST["CommsDecoder"]}
-    against[task_runner._serialize_rendered_fields] = WRITTEN_AGAINST["_serialize_rendered_fields"]
-    if not patching.fits("building pydantic's adapters once", against):
+    change = "building pydantic's adapters once"
+    if not all(
+        patching.fits(change, owner, known) for owner, known in zip((comms, task_runner), WRITTEN_AGAINST, strict=True)
+    ):
         return
     adapters = Adapters()
     for module in (comms, task_runner):

@@ -11,6 +11,7 @@ from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CON
 
 from airflow_celery_kit.scheduler.router import route
 from airflow_celery_kit.worker import broker
+from airflow_celery_kit.worker.result_backend import DATABASE_OPTIONS
 
 
 def build() -> dict[str, Any]:
@@ -32,6 +33,7 @@ def build() -> dict[str, Any]:
         "task_routes": (route,),
         # Flower sees workers and tasks through these events.
         "worker_send_task_events": True,
+        "database_engine_options": DATABASE_OPTIONS,
         "override_backends": {"db": "airflow_celery_kit.worker.result_backend:OneStatement"},
         # A result that cannot be stored holds a slot of the executor, so the worker waits for its database.
         "result_backend_always_retry": True,

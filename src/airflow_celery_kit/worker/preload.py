@@ -6,6 +6,7 @@ in a plugin is seen by tasks when the worker is started again.
 
 import importlib
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ MODULES = (
     "airflow.providers.standard.operators.empty",
     "jinja2.ext",
 )
-WARM_DAG = Path(__file__).with_name("warm_dag.py")
+WARM_DAG = Path(__file__).parent / "warm" / "warm_dag.py"
 
 
 def load_modules(names: Iterable[str] = MODULES) -> None:
@@ -46,11 +47,16 @@ def load_plugins() -> None:
 
 
 def parse_a_dag() -> None:
-    """Parse a Dag of the kit's own as a task process does with its Dag."""
+    """Parse a Dag of the kit's own as a task process does with its Dag. Its folder does not stay where modules are looked for."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    folder = WARM_DAG.parent
-    BundleDagBag(dag_folder=str(WARM_DAG), safe_mode=False, load_op_links=False, bundle_path=folder, bundle_name="kit")
+    folder, path = WARM_DAG.parent, sys.path.copy()
+    try:
+        BundleDagBag(
+            dag_folder=str(WARM_DAG), safe_mode=False, load_op_links=False, bundle_path=folder, bundle_name="kit"
+        )
+    finally:
+        sys.path[:] = path
 
 
 STEPS: tuple[Callable[[], None], ...] = (load_modules, load_definitions, load_plugins, parse_a_dag)

@@ -11,6 +11,7 @@ from typing import Any
 from billiard import util
 from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 
+from airflow_celery_kit import patching
 from airflow_celery_kit.worker import adapters, parent_death, preload, reports, task_supervisor
 
 
@@ -18,10 +19,8 @@ from airflow_celery_kit.worker import adapters, parent_death, preload, reports, 
 def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
-    task_supervisor.install()
-    preload.run()
-    adapters.install()
     reports.install(instance.app)
+    patching.attempt((task_supervisor.install, preload.run, adapters.install))
 
 
 @worker_shutdown.connect

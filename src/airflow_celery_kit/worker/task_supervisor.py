@@ -44,8 +44,9 @@ def install() -> None:
     """Change the supervisor of tasks in this process and its children."""
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
-    against = {getattr(ActivitySubprocess, name): known for name, known in WRITTEN_AGAINST.items()}
-    if not hasattr(os, "pidfd_open") or not patching.fits("noticing a task's exit at once", against):
+    if not hasattr(os, "pidfd_open") or not patching.fits(
+        "noticing a task's exit at once", ActivitySubprocess, WRITTEN_AGAINST
+    ):
         return
     monitor = ActivitySubprocess._monitor_subprocess
 

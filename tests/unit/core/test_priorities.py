@@ -29,3 +29,4 @@ def test_what_an_author_asked_for_counts_twice_is_one_step():
     assert step(finish_first(2, 4)) == step(finish_first(1, 4)) - 1
     assert finish_first(0, 4) == finish_first(-3, 4) == finish_first(1, 4)
     assert finish_first(1, 10**6) >= 1
+    assert finish_first(2**31 - 1, 0) == 2**31 - 1
