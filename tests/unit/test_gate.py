@@ -85,3 +85,12 @@ def test_the_router_refuses_with_the_one_exception_that_the_executor_retries(mon
     monkeypatch.setattr(router, "GATE", Gate(broker.write_from_environment))
     with pytest.raises(celery_executor.AirflowTaskTimeout, match="refused"):
         router.route("execute_workload", ("{}",), {}, {})
+
+
+def test_while_it_stays_closed_the_reason_is_said_again_now_and_then(gate, door, caplog):
+    door.problem = OSError("is full")
+    for _ in range(60):
+        gate.closed()
+        door.now += 0.5
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3 and set(said) == {"broker is full: nothing is published, tasks wait in the scheduler"}

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 OPEN_SECONDS = 0.5
 # Between two looks at a broker that is away.
 CLOSED_SECONDS = 2.0
+# Airflow logs a line for each task that waits in each loop: the reason is said again among them.
+AGAIN_SECONDS = 10.0
 
 
 @dataclass
@@ -26,14 +28,23 @@ class Gate:
     clock: Callable[[], float] = time.monotonic
     until: float = 0.0
     problem: str = ""
+    told: float = 0.0
 
     def closed(self) -> str:
         """Return why nothing can be published now, nothing when it can."""
         if self.clock() >= self.until:
             before, self.problem = self.problem, self._ask()
             self.until = self.clock() + (CLOSED_SECONDS if self.problem else OPEN_SECONDS)
-            tell(before, self.problem)
+            self._tell(before)
         return self.problem
+
+    def _tell(self, before: str) -> None:
+        """Log that the gate has closed, for what reason, now and then that it still is, and that it is open again."""
+        if self.problem and (self.problem != before or self.clock() - self.told >= AGAIN_SECONDS):
+            log.warning("broker %s: nothing is published, tasks wait in the scheduler", self.problem)
+            self.told = self.clock()
+        elif before and not self.problem:
+            log.warning("the broker takes messages again: what waited is published first")
 
     def _ask(self) -> str:
         try:
@@ -43,14 +54,6 @@ class Gate:
         except (KeyError, ValueError):
             return ""  # Not the kit's own broker address: nothing to look at, so nothing is held back.
         return ""
-
-
-def tell(before: str, now: str) -> None:
-    """Log that the gate has closed, for what reason, or that it is open again."""
-    if now and now != before:
-        log.warning("broker %s: nothing is published, tasks wait in the scheduler", now)
-    elif before and not now:
-        log.warning("the broker takes messages again: what waited is published first")
 
 
 def refuse(problem: str) -> None:

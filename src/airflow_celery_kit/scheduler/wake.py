@@ -49,7 +49,8 @@ class Bell:
             time.sleep(seconds)
             return False
         connection.poll()
-        if not connection.notifies and readable(connection, seconds):
+        until = self.clock() + seconds
+        while not connection.notifies and (left := until - self.clock()) > 0 and readable(connection, left):
             connection.poll()
         rung = bool(connection.notifies)
         connection.notifies.clear()

@@ -151,7 +151,7 @@ def test_a_full_broker_is_told_and_loses_nothing(evidence: Evidence) -> None:
         load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
         told = wait_for("the alarm", lambda: (one := stack.instance(BROKER)).get("healthy") is False and one, 60)
         assert "is full" in told["detail"]
-        said = lambda: "is full" in stack.kit("logs", SCHEDULER, "--lines", "400").stdout  # noqa: E731
+        said = lambda: "is full" in stack.kit("logs", SCHEDULER, "--lines", "5000").stdout  # noqa: E731
         evidence.is_stock or wait_for("the scheduler's word", said, 60)
         wait_for("the running tasks", lambda: len(running.receipts("end")) == 12, 60)
         assert load.receipts("start") == []
