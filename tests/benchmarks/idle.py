@@ -1,15 +1,12 @@
 """Runs in: `make bench`; what a stack uses while nothing is to do: CPU of its processes, CPU of its health checks, memory."""
 
-import json
 import statistics
-import subprocess
-import sys
 import time
 
 from tests.benchmarks import cpu
 from tests.benchmarks.sides import Side
 from tests.stack.harness.stack import process_environment
-from tests.stack.test_health import MEASURE, measured
+from tests.stack.test_health import cost_of, measured
 
 IDLE_SECONDS = 60
 MB = 1024 * 1024
@@ -38,15 +35,8 @@ def stock_check(side: Side, instance: str) -> float:
     }
     command = STOCK_CHECKS[instance].format(**names).split()
     environment = process_environment(cpu.trees(settings)[instance])
-    ended = subprocess.run(
-        [sys.executable, "-c", MEASURE, json.dumps(command)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    code, used = json.loads(ended.stdout.strip().splitlines()[-1])
-    assert code == 0, f"{instance}: {ended.stderr[-500:]}"
+    code, used = cost_of(command, environment)
+    assert code == 0, f"{instance}: its check ended with {code}"
     return statistics.median(used)
 
 

@@ -80,10 +80,10 @@ class Side:
         made.autocommit = True
         return made
 
-    def run(self, dags: list[str], conf: dict[str, Any] | None = None, seconds: float = 900) -> Timed:
+    def run(self, dags: list[str], seconds: float = 900) -> Timed:
         """Start a run of each Dag and wait for all of them. Raises AssertionError when a task does not succeed."""
         resting, before = cpu.count(self.stack.settings, WORKER), cpu.seconds(self.stack.settings)
-        runs = [dag_runs.trigger(self.api, dag, conf)[0] for dag in dags]
+        runs = [dag_runs.trigger(self.api, dag, None)[0] for dag in dags]
         wait_for(f"{len(dags)} runs on {self.name}", lambda: self._open(runs) == 0, seconds)
         wait_for("the worker's rest", lambda: cpu.count(self.stack.settings, WORKER) <= max(resting, 1), 30)
         used = cpu.spent(before, cpu.seconds(self.stack.settings))

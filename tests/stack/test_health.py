@@ -25,23 +25,24 @@ print(json.dumps([code, used]))
 """
 
 
+def cost_of(command: list[str], environment: dict[str, str]) -> tuple[int, list[float]]:
+    """Run a command five times as a service would; return its exit code and the CPU seconds of each."""
+    measuring = [sys.executable, "-c", MEASURE, json.dumps(command)]
+    ended = subprocess.run(measuring, env=environment, capture_output=True, text=True, check=True)
+    code, used = json.loads(ended.stdout.strip().splitlines()[-1])
+    return code, used
+
+
 def measured(stack: Stack, instance: str) -> tuple[int, list[float]]:
     """Run an instance's health check five times; return its exit code and the CPU seconds of each."""
     if stack.runtime == "embedded":
         command, environment = PROBES.get(instance, _airflow_probe)(stack.settings, instance)
         command[0] = command[0] if instance == "postgres-1" else str(stack.root / ".venv/bin/python")
-        ended = subprocess.run(
-            [sys.executable, "-c", MEASURE, json.dumps(command)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    else:
-        description = docker_engine.inspect(f"{stack.settings.project}-{instance}")[0]
-        check = description["Config"]["Healthcheck"]["Test"][1:]
-        python = "python3" if instance in ("postgres-1", "valkey-1") else "python"
-        ended = stack.call(["docker", "exec", description["Id"], python, "-c", MEASURE, json.dumps(check)])
+        return cost_of(command, environment)
+    description = docker_engine.inspect(f"{stack.settings.project}-{instance}")[0]
+    check = description["Config"]["Healthcheck"]["Test"][1:]
+    python = "python3" if instance in ("postgres-1", "valkey-1") else "python"
+    ended = stack.call(["docker", "exec", description["Id"], python, "-c", MEASURE, json.dumps(check)])
     code, used = json.loads(ended.stdout.strip().splitlines()[-1])
     return code, used
 

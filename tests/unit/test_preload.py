@@ -68,6 +68,12 @@ def test_without_it_every_task_loads_a_hundred_modules(tmp_path):
     assert len(loaded) > 100
 
 
+def test_a_module_that_is_not_installed_keeps_no_other_from_being_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sched", raising=False)
+    preload.load_modules(["no_such_provider.operators", "sched"])
+    assert "sched" in sys.modules
+
+
 def test_a_step_that_fails_is_told_and_the_others_are_taken(caplog):
     taken = []
 

@@ -4,6 +4,7 @@ Pool and task processes are forks, so they share the memory too. As Airflow's do
 in a plugin is seen by tasks when the worker is started again.
 """
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -29,7 +30,8 @@ WARM_DAG = Path(__file__).parent / "warm" / "warm_dag.py"
 def load_modules(names: Iterable[str] = MODULES) -> None:
     """Import modules; one that is not there is not needed."""
     for name in names:
-        importlib.import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
 
 
 def load_definitions() -> None:
