@@ -31,10 +31,16 @@ CREATE TABLE IF NOT EXISTS kit.lease (
     name text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL
 );
 INSERT INTO kit.lease VALUES ('repair', '', 0, now()) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS kit.weight (task_instance uuid PRIMARY KEY, base integer NOT NULL, given integer NOT NULL);
+CREATE TABLE IF NOT EXISTS kit.seen (what text PRIMARY KEY, at timestamptz NOT NULL, facts jsonb NOT NULL);
 GRANT USAGE ON SCHEMA kit TO kit;
 GRANT SELECT, UPDATE ON kit.lease TO kit;
-GRANT SELECT ON task_instance TO kit;
-GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_heartbeat_at, updated_at) ON task_instance TO kit;
+GRANT SELECT, INSERT, UPDATE, DELETE ON kit.weight TO kit;
+GRANT SELECT, INSERT, UPDATE ON kit.seen TO kit;
+GRANT SELECT ON task_instance, dag_run, dag_tag, deadline, slot_pool TO kit;
+GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_heartbeat_at, updated_at, priority_weight)
+    ON task_instance TO kit;
+GRANT UPDATE (slots) ON slot_pool TO kit;
 """
 RESULTS_GRANTS = """
 GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
@@ -45,7 +51,7 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 3
+KIT_SCHEMA = 4
 WAKE_QUERY = "SELECT count(*) = 2 FROM pg_trigger WHERE tgname = 'kit_wake'"
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "DROP TRIGGER IF EXISTS kit_wake ON task_instance; DROP TRIGGER IF EXISTS kit_wake ON dag_run"

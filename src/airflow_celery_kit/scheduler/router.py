@@ -5,11 +5,13 @@ executor's publish timeout: it imports little. It raises nothing but the timeout
 """
 
 import json
+import time
 from typing import Any
 
 from airflow_celery_kit.core.priorities import step
 from airflow_celery_kit.probes import broker
 from airflow_celery_kit.scheduler.gate import Gate, refuse
+from airflow_celery_kit.worker.broker import SENT_AT
 
 GATE = Gate(broker.write_from_environment)
 
@@ -52,9 +54,12 @@ def route(name: str, args: Any, kwargs: Any, options: dict[str, Any], task: Any 
     """Return the routing options of one message: its priority, and what monitoring shows in place of its arguments.
 
     Celery writes `argsrepr` and `kwargsrepr` into the message's headers and events; left alone they would
-    hold the workload with its bearer token.
+    hold the workload with its bearer token. The header SENT_AT is the wall clock in seconds: whoever looks at a queue sees how
+    long its oldest message waits.
     """
     if problem := GATE.closed():
         refuse(problem)
     workload = workload_of(args)
-    return {"priority": urgency(workload), "argsrepr": describe(workload), "kwargsrepr": "{}"}
+    return {
+        "priority": urgency(workload), "argsrepr": describe(workload), "kwargsrepr": "{}", "headers": {SENT_AT: time.time()}
+    }  # fmt: skip
