@@ -12,6 +12,7 @@ from reference.checkout import ROOT
 from reference.commands import commands_page
 from reference.knobs import knobs_page
 from reference.processes import processes_page
+from reference.rest import rest_page
 from reference.secrets import secrets_page
 from reference.services import services_page
 from reference.settings import settings_page
@@ -23,6 +24,7 @@ PAGES = {
     "commands.md": commands_page,
     "services.md": services_page,
     "processes.md": processes_page,
+    "rest.md": rest_page,
     "secrets.md": secrets_page,
 }
 

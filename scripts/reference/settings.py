@@ -1,4 +1,4 @@
-"""Runs in: `make docs`; settings.md, every setting of the three configuration files."""
+"""Runs in: `make docs`; settings.md, every setting of the configuration files."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ from reference.markdown import code, listed, page, table
 
 
 def settings_page() -> str:
-    """Every setting of the three configuration files."""
+    """Every setting of the configuration files."""
     intro = (
         "Both runtimes read these files. What must differ (addresses, ports, paths, secret files) is set by "
         "`docker-compose.yml` and by `src/airflow_celery_kit/runtimes/environment.py`. Celery's settings that cannot "
         "be text are in `src/airflow_celery_kit/worker/celery_settings.py`; Flower's are in `config/flowerconfig.py`."
     )
-    files = (("airflow.env", "="), ("valkey.conf", " "), ("postgresql.conf", "="))
+    profiles = ((f"profiles/{name}.env", "=") for name in ("latency", "balanced", "economy"))
+    files = (("airflow.env", "="), *profiles, ("valkey.conf", " "), ("postgresql.conf", "="))
     sources = listed(f"config/{name}" for name, _ in files)
     return page("Settings", sources, intro, *(settings_of(*file) for file in files))
 

@@ -7,22 +7,25 @@ from typing import Any
 
 import httpx
 
-from airflow_celery_kit.errors import BadInputError, NotRunningError
+from airflow_celery_kit.errors import BadInputError, KitError, NotRunningError
 from airflow_celery_kit.settings import Settings
 
 SECONDS = 20.0
+# Who asks for the queues can do without the answer.
+QUEUES_SECONDS = 3.0
 
 
 @dataclass
 class Airflow:
-    """The REST API of the stack's api-server, as its administrator."""
+    """The REST API of the stack's api-server, as its administrator; `seconds` is how long it may take to answer."""
 
     settings: Settings
+    seconds: float = SECONDS
 
     @cached_property
     def http(self) -> httpx.Client:
         """A client that has logged in. Raises NotRunningError when nobody answers, BadInputError on a wrong password."""
-        client = httpx.Client(base_url=self.settings.url("AIRFLOW_PORT"), timeout=SECONDS, trust_env=False)
+        client = httpx.Client(base_url=self.settings.url("AIRFLOW_PORT"), timeout=self.seconds, trust_env=False)
         login = {"username": self.settings["AIRFLOW_ADMIN_USER"], "password": self.settings["AIRFLOW_ADMIN_PASSWORD"]}
         try:
             answer = client.post("/auth/token", json=login)
@@ -40,19 +43,23 @@ class Airflow:
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         """Return the JSON below `/api/v2`. Raises httpx.HTTPStatusError, and NotRunningError when nobody answers."""
-        return self._json("GET", path, params=parameters)
+        return self._json("GET", f"/api/v2{path}", params=parameters)
+
+    def kit(self, path: str) -> dict[str, Any]:
+        """Return the JSON below `/kit/v1`. Raises httpx.HTTPStatusError, and NotRunningError when nobody answers."""
+        return self._json("GET", f"/kit/v1{path}")
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send JSON below `/api/v2` and return the answer. Raises httpx.HTTPStatusError."""
-        return self._json("POST", path, json=body)
+        return self._json("POST", f"/api/v2{path}", json=body)
 
     def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change what is below `/api/v2` and return the answer. Raises httpx.HTTPStatusError."""
-        return self._json("PATCH", path, json=body)
+        return self._json("PATCH", f"/api/v2{path}", json=body)
 
     def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
-            answer = self.http.request(method, f"/api/v2{path}", **request)
+            answer = self.http.request(method, path, **request)
         except httpx.TransportError as problem:
             raise NotRunningError(f"Airflow does not answer on {self.http.base_url}: see 'kit status'") from problem
         answer.raise_for_status()
@@ -87,3 +94,22 @@ def registered_workers(settings: Settings) -> list[Worker] | None:
 def _worker(name: str, known: Mapping[str, Any]) -> Worker:
     queues = tuple(queue["name"] for queue in known.get("active_queues", ()))
     return Worker(name.removeprefix("celery@"), queues, int(known["stats"]["pool"]["max-concurrency"]))
+
+
+@dataclass(frozen=True)
+class Queues:
+    """What waits in the broker, one entry a queue as `GET /kit/v1/queues` gives it; `unknown` says why nobody knows."""
+
+    seen: tuple[dict[str, Any], ...] = ()
+    unknown: str = ""
+
+
+def waiting_queues(settings: Settings) -> Queues:
+    """Return what the api-server knows of the queues; whatever goes wrong makes them unknown and raises nothing."""
+    try:
+        answer = Airflow(settings, QUEUES_SECONDS).kit("/queues")
+        return Queues(unknown=answer["reason"]) if answer["stale"] else Queues(tuple(answer["queues"]))
+    except KitError as problem:
+        return Queues(unknown=str(problem))
+    except (httpx.HTTPError, ValueError, KeyError):
+        return Queues(unknown="the api-server does not say what waits: see 'kit logs airflow-apiserver'")

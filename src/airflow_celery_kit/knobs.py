@@ -63,6 +63,8 @@ SIZE = r"[1-9]\d*[kmg]"
 LOG_SIZE = r"[1-9]\d{2,}k|[1-9]\d*[mg]"
 CPUS = r"\d+(\.\d+)?"
 BOOLEAN = r"true|false"
+# Built in, or a class of your own as `module.Class`.
+POLICY = r"airflow|finish-first|aging|deadline|class|fast-and-heavy|saturation|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 FERNET = r"[A-Za-z0-9_-]{43}="
 # No quote, dollar or white space: such a value means the same in every reader of `.env`.
 UNQUOTED = r"[A-Za-z0-9_=.~+/-]{8,}"
@@ -169,9 +171,21 @@ GROUPS = (
             ),
             Knob(
                 "PRIORITY_POLICY",
-                "`finish-first`: what is nearly done is done first; `airflow`: priority weights as Airflow computes them",
+                "what runs first: finish-first, aging, deadline, class, fast-and-heavy, saturation, airflow, or your own, `module.Class`",
                 "finish-first",
-                pattern=r"finish-first|airflow",
+                pattern=POLICY,
+            ),
+            Knob(
+                "LONGEST_WAIT",
+                "policies `aging` and `fast-and-heavy`: how long a task that could run may wait for a slot",
+                "600s",
+                pattern=SECONDS,
+            ),
+            Knob(
+                "KIT_PROFILE",
+                "`latency`, `balanced` or `economy`: what is traded between speed and rest",
+                "balanced",
+                pattern=r"latency|balanced|economy",
             ),
             Knob("MAX_ACTIVE_RUNS_PER_DAG", "runs of one Dag at the same time", "16", pattern=COUNT),
             Knob("LOAD_EXAMPLES", "`true` shows Airflow's own example Dags", "false", pattern=BOOLEAN),

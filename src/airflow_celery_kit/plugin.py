@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_celery_kit.api.lazy import Lazy
 from airflow_celery_kit.policies import strategies
 from airflow_celery_kit.scheduler import listener
 
@@ -14,3 +15,4 @@ class KitPlugin(AirflowPlugin):
     name = "airflow_celery_kit"
     priority_weight_strategies: ClassVar[list[Any]] = [strategies.FinishFirst]
     listeners: ClassVar[list[Any]] = [listener]
+    fastapi_apps: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "url_prefix": "/kit/v1", "app": Lazy()}]

@@ -1,15 +1,17 @@
 """Runs in: the command line; what a stack looks like now, and whether Dags can run on it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from airflow_celery_kit.clients import Worker, registered_workers
+from airflow_celery_kit.clients import Queues, Worker, registered_workers, waiting_queues
 from airflow_celery_kit.runtimes.base import Instance, Runtime
 from airflow_celery_kit.runtimes.services import is_worker
 from airflow_celery_kit.settings import Settings
 
 FLOWER = "airflow-flower"
+API = "airflow-apiserver"
 SERVERS = ("postgres", "valkey")
+NOT_ASKED = Queues(unknown="nobody was asked")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Status:
     workers: tuple[Worker, ...]
     services: tuple[Instance, ...]
     urls: dict[str, str]
+    queues: Queues = NOT_ASKED
 
     @property
     def ready(self) -> bool:
@@ -70,6 +73,7 @@ class Status:
             "workers": [asdict(worker) | {"queues": list(worker.queues)} for worker in self.workers],
             "services": [instance.as_dict() for instance in self.services],
             "urls": self.urls,
+            "queues": None if self.queues.unknown else list(self.queues.seen),
         }
 
 
@@ -85,6 +89,13 @@ def collect(settings: Settings, runtime: Runtime) -> Status:
         services=tuple(found),
         urls={"airflow": settings.url("AIRFLOW_PORT"), "flower": settings.url("FLOWER_PORT")},
     )
+
+
+def with_queues(settings: Settings, seen: Status) -> Status:
+    """Return a status that also knows what waits in the broker, where the api-server is up to tell it."""
+    if any(one.service == API and one.up for one in seen.services):
+        return replace(seen, queues=waiting_queues(settings))
+    return replace(seen, queues=Queues(unknown=f"{API} is not up"))
 
 
 def _reasons(expected: list[str], found: list[Instance], workers: list[Worker] | None) -> list[Reason]:

@@ -1,76 +1,124 @@
-"""Runs in: your shell, as `make bench`; measures the kit beside stock settings, pair by pair, and writes docs/reference/benchmarks.md.
+"""Runs in: your shell, as `make bench` or `kit bench`; measures the kit beside stock settings, pair by pair, and writes
+docs/reference/benchmarks.md.
 
 Both stacks are up all the time and work in turn, stock first in odd pairs, the kit first in even ones. Nothing else may run
-meanwhile. Each measurement is a line of docs/reference/benchmarks.jsonl; the page is written from the last session of each load.
+meanwhile. Each measurement is a line of docs/reference/benchmarks.jsonl; the page is written from the last complete session of
+each load.
 """
 
 import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console
 
-from tests.benchmarks import report
-from tests.benchmarks.sides import NOTHING, Side, both
+from tests.benchmarks import evidence, report
+from tests.benchmarks.evidence import SIDES
+from tests.benchmarks.progress import shown
+from tests.benchmarks.sides import NOTHING, Side, both, one_worker_afterwards
 from tests.benchmarks.workloads import WORKLOADS, Workload
 from tests.stack.faults.evidence import machine
 
 DEFAULT = "a,b,c1,c2"
+USAGE_ERROR = 2
 
 
-def record(session: str, load: Workload, side: Side, pair: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Turn:
+    """One load on one side. Pair 0 does not count; `of` is how many pairs the session means to run."""
+
+    load: Workload
+    side: str
+    pair: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"({self.load.letter}) {self.side}, " + (f"pair {self.pair} of {self.of}" if self.pair else "warm-up")
+
+
+def plan(loads: list[Workload], pairs: int | None) -> Iterator[Turn]:
+    """Give every measurement in its order; `pairs` is the number of pairs of each load, None for each load's own."""
+    for load in loads:
+        of = pairs or load.pairs
+        for pair in range(0 if load.warm_up else 1, of + 1):
+            for side in SIDES if pair % 2 else reversed(SIDES):
+                yield Turn(load, side, pair, of)
+
+
+def record(session: str, turn: Turn, side: Side) -> dict[str, Any]:
     """Run one load on one side and return its line of evidence."""
-    timed = side.run(list(load.dags)) if load.dags else NOTHING
+    load = turn.load
+    timed = side.run(list(load.dags), load.seconds, load.listen) if load.dags else NOTHING
     figures = {name: round(value, 4) for name, value in load.figures(side, timed).items()}
-    bars = [[task["start"], task["end"]] for task in timed.tasks] if pair == 1 else []
+    bars = load.kept(timed.tasks) if turn.pair == 1 else []
     return {
-        "session": session, "load": load.letter, "side": side.name, "pair": pair, "figures": figures, "bars": bars,
-        "machine": machine(), "date": datetime.now(UTC).date().isoformat(),
+        "session": session, "load": load.letter, "side": side.name, "pair": turn.pair, "of": turn.of, "figures": figures,
+        "bars": bars, "machine": machine(), "date": datetime.now(UTC).date().isoformat(),
     }  # fmt: skip
 
 
-def measure(sides: list[Side], loads: list[Workload], pairs: int | None, evidence: Path) -> None:
-    """Measure every load in pairs, after one run of each that does not count."""
+def measure(sides: list[Side], turns: list[Turn], path: Path, console: Console) -> str:
+    """Do every turn, keep what counts as lines of `path`, and return the session's name.
+
+    Both sides have the same number of workers at any time, and one afterwards, whatever happens.
+    """
     session = datetime.now(UTC).isoformat(timespec="seconds")
-    steps = sum(1 + (pairs or load.pairs) for load in loads) * len(sides)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
-        line = progress.add_task("", total=steps)
-        for load in loads:
-            for pair in range((pairs or load.pairs) + 1):
-                for side in sides if pair % 2 else reversed(sides):
-                    progress.update(line, description=f"({load.letter}) {side.name}")
-                    seen = record(session, load, side, pair)
-                    progress.advance(line)
-                    if pair:
-                        with evidence.open("a") as file:
-                            file.write(json.dumps(seen) + "\n")
+    named = {side.name: side for side in sides}
+    with one_worker_afterwards(sides), shown(len(turns), console) as progress:
+        for turn in turns:
+            progress.begin(str(turn))
+            for side in sides:
+                side.scale(turn.load.workers)
+            seen = record(session, turn, named[turn.side])
+            progress.finish(str(turn), seen["figures"])
+            if turn.pair:
+                with path.open("a") as file:
+                    file.write(json.dumps(seen) + "\n")
+    return session
 
 
-def chosen(letters: str) -> list[Workload]:
-    """Return the loads of a comma-separated list. Exits with one line for an unknown one."""
-    known = {load.letter: load for load in WORKLOADS}
-    if unknown := set(letters.split(",")) - set(known):
-        sys.exit(f"no load {', '.join(sorted(unknown))}: choose among {', '.join(known)}")
-    return [known[letter] for letter in letters.split(",")]
+def chosen(names: str) -> list[Workload]:
+    """Return the loads of a comma-separated list, each once; `i` means all of its group. Exits with one line for an unknown one."""
+    known = dict.fromkeys(load.group or load.letter for load in WORKLOADS)
+    found: dict[str, Workload] = {}
+    for name in map(str.strip, names.split(",")):
+        meant = {load.letter: load for load in WORKLOADS if name and name in (load.letter, load.group)}
+        if not meant:
+            print(f"no load {name!r}: choose among {', '.join(known)}", file=sys.stderr)
+            sys.exit(USAGE_ERROR)
+        found |= meant
+    return list(found.values())
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--loads", default=DEFAULT, type=chosen, help="comma-separated, such as a,b,i (default: %(default)s)"
+    )
+    parser.add_argument("--pairs", type=int, help="pairs of each load (default: as many as each load asks for)")
+    parser.add_argument("--evidence", type=Path, default=evidence.EVIDENCE, help="file of JSON lines to append to")
+    parser.add_argument(
+        "--json", action="store_true", help="print what was measured as JSON; progress goes to standard error"
+    )
+    return parser.parse_args()
 
 
 def main() -> int:
-    """Measure what was asked for, then write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--loads", default=DEFAULT)
-    parser.add_argument("--pairs", type=int)
-    parser.add_argument("--evidence", type=Path, default=report.EVIDENCE)
-    options = parser.parse_args()
-    loads = chosen(options.loads)
+    """Measure what was asked for, then write the page, unless the evidence went elsewhere; return 1 when a bar is missed."""
+    options = arguments()
+    turns = list(plan(options.loads, options.pairs))
     with tempfile.TemporaryDirectory() as folder, both(Path(folder)) as sides:
-        measure(sides, loads, options.pairs, options.evidence)
-    print("\n".join(report.summary(report.load(options.evidence))))
-    return report.main() if options.evidence == report.EVIDENCE else 0
+        session = measure(sides, turns, options.evidence, Console(stderr=options.json))
+    lines = [line for line in evidence.load(options.evidence) if line["session"] == session]
+    print(json.dumps(report.as_json(lines), indent=2) if options.json else "\n".join(report.tables(lines)))
+    return report.main() if options.evidence == evidence.EVIDENCE else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 
+from airflow_celery_kit.runtimes.services import service_of
 from airflow_celery_kit.runtimes.supervision import Supervision
 from airflow_celery_kit.settings import Settings
 
@@ -24,16 +25,16 @@ def pss(settings: Settings) -> dict[str, int]:
     return {name: sum(map(_pss, _tree(pid))) for name, pid in trees(settings).items()}
 
 
-def count(settings: Settings, instance: str) -> int:
-    """Return how many processes an instance has: a task that runs is one more."""
-    return len(_tree(trees(settings)[instance]))
+def count(settings: Settings, service: str) -> int:
+    """Return how many processes the instances of a service have: a task that runs is one more."""
+    return sum(len(_tree(pid)) for name, pid in trees(settings).items() if service_of(name) == service)
 
 
 def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """Return what was used between two looks by each service, its instances together."""
     found: dict[str, float] = {}
     for name, used in after.items():
-        service = name.rpartition("-")[0]
+        service = service_of(name)
         found[service] = found.get(service, 0.0) + used - before.get(name, 0.0)
     return found
 

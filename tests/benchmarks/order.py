@@ -5,25 +5,33 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-# From a task's queued row to its message in the broker, and from a message taken to its task's start.
+# Where nobody says when a message was sent: from a task's queued row to its message in the broker, and from there to its start.
 ON_ITS_WAY_SECONDS = 0.1
+# From a message taken out of the broker to the worker's event that says so: it is read, unpacked and handed to the pool.
+RECEIVED_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Step:
-    """One task of a chain: which chain, the how manieth, and when it was queued, started, ended, in seconds."""
+    """One task of a chain: which chain, the how manieth; when its message was in the broker and when a worker took it, when it ended."""
 
     chain: str
     number: int
-    queued: float
-    start: float
+    sent: float
+    taken: float
     end: float
 
 
 def steps_of(tasks: Iterable[dict[str, Any]]) -> list[Step]:
     """Return the steps of a load whose tasks are called `step_01`, `step_02`, ..."""
     return [
-        Step(task["run"], int(task["task"].rpartition("_")[2]), task["queued"], task["start"], task["end"])
+        Step(
+            chain=task["run"],
+            number=int(task["task"].rpartition("_")[2]),
+            sent=task.get("sent", task["queued"] + ON_ITS_WAY_SECONDS),
+            taken=task["taken"] - RECEIVED_SECONDS if "taken" in task else task["start"],
+            end=task["end"],
+        )
         for task in tasks
     ]
 
@@ -52,10 +60,10 @@ def inversions(steps: list[Step]) -> tuple[int, int]:
     ends = {(step.chain, step.number): step.end for step in steps}
     waiting = due = 0
     for taken in steps:
-        later = [one for one in steps if one.number > taken.number and one.start > taken.start]
-        if any(one.queued + ON_ITS_WAY_SECONDS < taken.start for one in later):
+        later = [one for one in steps if one.number > taken.number and one.taken > taken.taken]
+        if any(one.sent < taken.taken for one in later):
             waiting += 1
-        elif any(ends[one.chain, one.number - 1] <= taken.start for one in later):
+        elif any(ends[one.chain, one.number - 1] <= taken.taken for one in later):
             due += 1
     return waiting, due
 

@@ -1,16 +1,15 @@
 """Runs in: your shell, as the end of `make bench`; writes docs/reference/benchmarks.md and its charts from what was measured."""
 
-import json
 import statistics
 import sys
-from collections import defaultdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import charts, growth
+from tests.benchmarks.evidence import FOLDER, SIDES, Line, Seen, collect, load, median, ratio
 from tests.benchmarks.workloads import WORKLOADS
 
-FOLDER = Path(__file__).parents[2] / "docs" / "reference"
-EVIDENCE = FOLDER / "benchmarks.jsonl"
 # Load, figure, what the ratio or value may be at most, and what it is meant to be.
 BARS = (
     ("a", "cpu per task", "value", 0.30, 0.22),
@@ -29,37 +28,72 @@ BARS = (
     ("o", "inversions", "value", 0.01, None),
     ("o", "seconds", "ratio", 1.05, None),
 )  # fmt: skip
-COLOURS = {"stock": "#b0b0b0", "kit": "#2a7f62"}
 
 INTRODUCTION = """# Benchmarks
 
 Written by `make bench`: the kit beside Airflow's own settings, measured in pairs on one machine. *Stock* is the environment of
 Airflow's official quick-start Compose file with the provider's, Celery's and Valkey's defaults, run by the same supervisor with the same versions,
-the same services and the same slots (one worker of 4). Both stacks are up all the time; while one works the other is idle. A load's
-time runs from its first trigger to the end of its last run, as Airflow's database has it. CPU is user and system time of every process of the
-stack, ended ones included, between the trigger and the moment when the last task process of the worker is gone, divided by the number of tasks;
-what the stack uses at rest meanwhile is part of it. Idle figures leave the controller out, which stock has not, where they say *same services*.
-Each load ran once on each side before it counted.
+the same services and the same slots (one worker of 4; load i says how many). Both stacks are up all the time; while one works
+the other is idle. A load's time runs from its first trigger to the end of its last run, as Airflow's database has it. CPU is user
+and system time of every process of the stack, ended ones included, between the trigger and the moment when the last task process
+of the workers is gone, divided by the number of tasks; what the stack uses at rest meanwhile is part of it. Idle figures leave
+the controller out, which stock has not, where they say *same services*. Each load ran once on each side before it counted; of
+load i only the smallest did, which comes first on each number of workers.
 """
+BARS_TEXT = "*Bar* is what the kit's median, or the median of the pairs' ratios, may be at most; *stretch* is what it is meant to be."
+GROWTH_TEXT = """Load i: mapped tasks that do nothing, on one, two and four workers of four slots, the same number on both sides; at most 32
+tasks are queued or running at a time. Workers, servers, scheduler and api-server share the cores of one machine, so that more
+workers help as long as cores are free."""
+ORDER_TEXT = """Load o: a row for each chain, a bar for each of its five tasks, coloured from the first step (dark) to the last (light). Where
+chains are finished one after the other, the rows are dense and end like a staircase; where all crawl along together, each
+colour is a column of its own. A thin line says that the chain waits."""
+FIGURES_TEXT = (
+    "Median of so many pairs, in brackets the lowest and highest; the ratio is the median of the pairs' ratios."
+)
 
-# Figures by load, figure and side, in the order they were measured.
-Seen = dict[tuple[str, str], dict[str, list[float]]]
+
+@dataclass(frozen=True)
+class Verdict:
+    """One bar and what was measured; `unit` is `of stock` for a ratio. `measured` is None where the load was not run."""
+
+    load: str
+    figure: str
+    unit: str
+    bar: float
+    stretch: float | None
+    median: float | None
+
+    @property
+    def verdict(self) -> str:
+        """In words: `not run`, `missed`, `met`, or `stretch met`."""
+        if self.median is None:
+            return "not run"
+        if self.median > self.bar:
+            return "missed"
+        return "stretch met" if self.stretch is not None and self.median <= self.stretch else "met"
 
 
-def load(path: Path = EVIDENCE) -> list[dict[str, Any]]:
-    """Return the lines of the last session of each load."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    last = {line["load"]: line["session"] for line in lines}
-    return [line for line in lines if line["session"] == last[line["load"]]]
-
-
-def collect(lines: list[dict[str, Any]]) -> Seen:
-    """Return the figures sorted by what they measure."""
-    found: Seen = defaultdict(lambda: defaultdict(list))
-    for line in lines:
-        for name, value in line["figures"].items():
-            found[line["load"], name][line["side"]].append(value)
+def verdicts(lines: list[Line]) -> list[Verdict]:
+    """Return every bar with what was measured."""
+    seen, found = collect(lines), []
+    for letter, figure, kind, at_most, meant in BARS:
+        value = ratio(seen.get((letter, figure), {})) if kind == "ratio" else median(seen, letter, figure, "kit")
+        unit = "of stock" if kind == "ratio" else "s" if "cpu" in figure else ""
+        found.append(Verdict(letter, figure, unit, at_most, meant, value))
     return found
+
+
+def bars(lines: list[Line]) -> list[str]:
+    """Return a table of the bars: bar, stretch, median, verdict; what misses its bar is bold."""
+    rows = ["| | Figure | Bar | Stretch | Median | Verdict |", "|---|---|---|---|---|---|"]
+    for one in verdicts(lines):
+        bold = "**" if one.verdict == "missed" else ""
+        shown = "-" if one.median is None else f"{bold}{one.median:.3g}{bold}"
+        bar = f"{one.bar:g} {one.unit}".strip()
+        rows.append(
+            f"| {one.load} | {one.figure} | {bar} | {one.stretch or '-'} | {shown} | {bold}{one.verdict}{bold} |"
+        )
+    return rows
 
 
 def middle(values: list[float]) -> str:
@@ -69,102 +103,66 @@ def middle(values: list[float]) -> str:
     return f"{statistics.median(values):.{digits}f} of {len(values)} ({low:.{digits}f}-{high:.{digits}f})"
 
 
-def ratio(sides: dict[str, list[float]]) -> float | None:
-    """Return the median of the kit's figure over stock's, pair by pair."""
-    pairs = [kit / stock for kit, stock in zip(sides.get("kit", ()), sides.get("stock", ()), strict=False) if stock]
-    return statistics.median(pairs) if pairs else None
+def in_order(lines: list[Line]) -> Seen:
+    """Return the figures in the order of the table of loads, load (i) left out, which has a table of its own."""
+    places = {one.letter: place for place, one in enumerate(WORKLOADS)}
+    known = [line for line in lines if line["load"] in places and line["load"] not in growth.LETTERS]
+    return collect(sorted(known, key=lambda line: places[line["load"]]))
 
 
-def summary(lines: list[dict[str, Any]]) -> list[str]:
+def summary(lines: list[Line]) -> list[str]:
     """Return a table of every figure: stock, kit, ratio."""
     what = {one.letter: one.what for one in WORKLOADS}
     rows = ["| | Load | Figure | stock | kit | kit / stock |", "|---|---|---|---|---|---|"]
-    for (letter, figure), sides in collect(lines).items():
-        shown = [middle(sides[side]) if sides.get(side) else "-" for side in ("stock", "kit")]
-        share = ratio(sides)
-        rows.append(
-            f"| {letter} | {what[letter]} | {figure} | {shown[0]} | {shown[1]} | {'-' if share is None else f'{share:.2f}'} |"
-        )
+    for (letter, figure), sides in in_order(lines).items():
+        shown = [middle(sides[side]) if sides.get(side) else "-" for side in SIDES]
+        share = growth.shown(ratio(sides), 2)
+        rows.append(f"| {letter} | {what[letter]} | {figure} | {shown[0]} | {shown[1]} | {share} |")
     return rows
 
 
-def bars(lines: list[dict[str, Any]]) -> list[str]:
-    """Return a table of the bars: what is measured, what it may be, what it is."""
-    seen = collect(lines)
-    rows = ["| | Figure | At most | Meant to be | Measured |", "|---|---|---|---|---|"]
-    for letter, figure, kind, at_most, meant in BARS:
-        sides = seen.get((letter, figure), {})
-        found = ratio(sides) if kind == "ratio" else statistics.median(sides["kit"]) if sides.get("kit") else None
-        verdict = (
-            "not run"
-            if found is None
-            else f"{'**' if found > at_most else ''}{found:.2f}{'**' if found > at_most else ''}"
-        )
-        unit = "of stock" if kind == "ratio" else "s" if "cpu" in figure else ""
-        rows.append(f"| {letter} | {figure} | {at_most:g} {unit} | {meant or '-'} | {verdict} |")
-    return rows
+def tables(lines: list[Line]) -> list[str]:
+    """Return what was measured as tables, those that have rows."""
+    figures = summary(lines) if in_order(lines) else []
+    return [*figures, *([""] if figures else []), *growth.table(lines)]
 
 
-def draw_ratios(lines: list[dict[str, Any]], path: Path) -> None:
-    """Draw how long each load takes on both sides."""
-    from matplotlib import pyplot
-
-    seen = {letter: sides for (letter, figure), sides in collect(lines).items() if figure == "seconds"}
-    figure, axes = pyplot.subplots(figsize=(9, 0.8 * len(seen) + 1))
-    for place, sides in enumerate(seen.values()):
-        for shift, (side, colour) in enumerate(COLOURS.items()):
-            value = statistics.median(sides[side])
-            axes.barh(place + 0.36 * shift, value, 0.34, color=colour, label=side if not place else None)
-            axes.text(value, place + 0.36 * shift, f" {value:.1f} s", va="center", fontsize=8)
-    what = {one.letter: one.what for one in WORKLOADS}
-    axes.set_yticks(
-        [place + 0.18 for place in range(len(seen))], [f"({letter}) {what[letter]}" for letter in seen], fontsize=8
-    )
-    axes.invert_yaxis()
-    axes.set_xlabel("seconds, median")
-    axes.legend()
-    save(figure, path)
+def as_json(lines: list[Line]) -> dict[str, Any]:
+    """Return what was measured for programs: the bars of these loads, and every figure of every pair."""
+    measured = {line["load"] for line in lines}
+    figures = [
+        {"load": letter, "figure": figure, "stock": sides.get("stock", []), "kit": sides.get("kit", []), "ratio": ratio(sides)}
+        for (letter, figure), sides in collect(lines).items()
+    ]  # fmt: skip
+    judged = [asdict(one) | {"verdict": one.verdict} for one in verdicts(lines) if one.load in measured]
+    return {"bars": judged, "figures": figures}
 
 
-def draw_tasks(lines: list[dict[str, Any]], path: Path) -> None:
-    """Draw every task of the first pair of the fan-out as a line over time, stock beside the kit."""
-    from matplotlib import pyplot
-
-    runs = {line["side"]: line["bars"] for line in lines if line["load"] == "a" and line["bars"]}
-    figure, plots = pyplot.subplots(1, len(COLOURS), figsize=(11, 4), sharex=True, sharey=True)
-    for axes, (side, colour) in zip(plots, COLOURS.items(), strict=True):
-        for place, (begun, ended) in enumerate(runs.get(side, ())):
-            axes.plot([begun, ended], [place, place], color=colour, linewidth=1.5)
-        axes.set(title=side, xlabel="seconds since the trigger")
-    plots[0].set_ylabel("tasks of the fan-out, by start")
-    plots[0].invert_yaxis()
-    save(figure, path)
+def section(title: str, text: str, body: list[str]) -> list[str]:
+    """Return a part of the page; nothing where it has no body."""
+    return [f"## {title}", "", text, "", *body] if body else []
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a chart that is the same for the same figures."""
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
-
-
-def page(lines: list[dict[str, Any]]) -> str:
+def page(lines: list[Line]) -> str:
     """Return the text of the page."""
     machines = sorted({f"{line['machine']}; {line['date']}" for line in lines})
+    grown = growth.table(lines)
     parts = [
-        INTRODUCTION, "Machine and date: " + " / ".join(machines) + ".", "", *bars(lines), "", "![seconds on both sides](benchmarks.svg)",
-        "", "## Every figure", "", "Median of so many pairs, in brackets the lowest and highest; the ratio is the median of the pairs' ratios.", "",
-        *summary(lines), "", "![tasks of the fan-out over time](benchmarks-tasks.svg)", "",
+        INTRODUCTION, "Machine and date: " + " / ".join(machines) + ".", "", BARS_TEXT, "", *bars(lines), "", *charts.SECONDS.shown(lines),
+        *section("Growth", GROWTH_TEXT, [*grown, "", *charts.GROWTH.shown(lines)] if grown else []),
+        *section("Order of work", ORDER_TEXT, charts.ORDER.shown(lines)),
+        *section("Every figure", FIGURES_TEXT, [*summary(lines), "", *charts.FAN_OUT.shown(lines)]),
     ]  # fmt: skip
     return "\n".join(parts)
 
 
-def main() -> int:
-    """Write page and charts from what was measured; return 1 when a bar is missed."""
+def main(folder: Path = FOLDER) -> int:
+    """Write page and charts from what was measured to `folder`; return 1 when a bar is missed."""
     lines = load()
-    (FOLDER / "benchmarks.md").write_text(page(lines))
-    draw_ratios(lines, FOLDER / "benchmarks.svg")
-    draw_tasks(lines, FOLDER / "benchmarks-tasks.svg")
-    print(f"{FOLDER / 'benchmarks.md'} written")
-    return any("**" in row for row in bars(lines))
+    (folder / "benchmarks.md").write_text(page(lines))
+    charts.draw(lines, folder)
+    print(f"{folder / 'benchmarks.md'} written", file=sys.stderr)
+    return int(any(one.verdict == "missed" for one in verdicts(lines)))
 
 
 if __name__ == "__main__":

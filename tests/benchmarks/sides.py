@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from airflow_celery_kit import dag_runs, env_file
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.runtimes.environment import LOOPBACK
 from tests.benchmarks import cpu
+from tests.benchmarks.hearing import Moments, heard
 from tests.stack.conftest import ports_from
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
@@ -24,10 +25,12 @@ from tests.stack.harness.workspace import copy_checkout
 HERE = Path(__file__).parent
 STOCK = HERE.parent / "stack" / "stock"
 FIRST_PORTS = {"stock": 26080, "kit": 27080}
-# The same services and slots on both sides.
+# The same services and slots on both sides. PARALLELISM is twice the slots of the four workers of load (i); what one Dag run may
+# have under way stands in the Dags themselves (`bench_parts.py`), because stock does not read that knob.
 SLOTS = 4
-KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": str(SLOTS), "COMPOSE_PROFILES": ""}
-WORKER = "airflow-worker-1"
+KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": str(SLOTS), "PARALLELISM": "32", "COMPOSE_PROFILES": ""}
+WORKER = "airflow-worker"
+SCALE_SECONDS = 180
 STOCK_KNOBS = {"CONTROLLERS": "0"}
 
 RUNS = (
@@ -35,7 +38,7 @@ RUNS = (
 )
 TASKS = """
 SELECT dag_id, run_id, task_id, map_index, state, hostname, extract(epoch FROM queued_dttm), extract(epoch FROM start_date),
-       extract(epoch FROM end_date) FROM task_instance WHERE run_id = ANY(%s) ORDER BY start_date
+       extract(epoch FROM end_date), external_executor_id FROM task_instance WHERE run_id = ANY(%s) ORDER BY start_date
 """
 OPEN = "SELECT count(*) FROM dag_run WHERE run_id = ANY(%s) AND state IN ('queued', 'running')"
 
@@ -80,14 +83,29 @@ class Side:
         made.autocommit = True
         return made
 
-    def run(self, dags: list[str], seconds: float = 900) -> Timed:
-        """Start a run of each Dag and wait for all of them. Raises AssertionError when a task does not succeed."""
+    def run(self, dags: list[str], seconds: float = 900, listen: bool = False) -> Timed:
+        """Start a run of each Dag and wait for all of them. Raises AssertionError when a task does not succeed.
+
+        Who listens knows of each task when its message was sent and taken, where the side tells that.
+        """
+        with heard(self.stack.settings) if listen else nullcontext({}) as moments:
+            runs, used = self._run(dags, seconds)
+        return self._timed(runs, used, moments)
+
+    def _run(self, dags: list[str], seconds: float) -> tuple[list[str], dict[str, float]]:
         resting, before = cpu.count(self.stack.settings, WORKER), cpu.seconds(self.stack.settings)
         runs = [dag_runs.trigger(self.api, dag, None)[0] for dag in dags]
         wait_for(f"{len(dags)} runs on {self.name}", lambda: self._open(runs) == 0, seconds)
-        wait_for("the worker's rest", lambda: cpu.count(self.stack.settings, WORKER) <= max(resting, 1), 30)
-        used = cpu.spent(before, cpu.seconds(self.stack.settings))
-        return self._timed(runs, used)
+        wait_for("the workers' rest", lambda: cpu.count(self.stack.settings, WORKER) <= max(resting, 1), 30)
+        return runs, cpu.spent(before, cpu.seconds(self.stack.settings))
+
+    def scale(self, workers: int) -> None:
+        """Have so many workers and wait until the broker knows all of them and no other; nothing happens where it is so already."""
+        if self.stack.settings.number("WORKERS") == workers:
+            return
+        self.stack.kit("scale", str(workers))
+        look = lambda: [one["name"] for one in self.stack.status()["workers"]]  # noqa: E731
+        wait_for(f"{workers} registered workers on {self.name}", lambda: len(look()) == workers, SCALE_SECONDS, look)
 
     def own_seconds(self, timed: Timed) -> float:
         """Return how long the functions themselves took in a load of `fibo` tasks."""
@@ -103,13 +121,15 @@ class Side:
             cursor.execute(statement, (runs,))
             return list(cursor.fetchall())
 
-    def _timed(self, runs: list[str], used: dict[str, float]) -> Timed:
+    def _timed(self, runs: list[str], used: dict[str, float], moments: Moments) -> Timed:
         begun, ended = map(float, self._rows(RUNS, runs)[0])
-        names = ("dag", "run", "task", "index", "state", "host", "queued", "start", "end")
+        names = ("dag", "run", "task", "index", "state", "host", "queued", "start", "end", "message")
         tasks = [dict(zip(names, row, strict=True)) for row in self._rows(TASKS, runs)]
         assert {task["state"] for task in tasks} == {"success"}, f"{self.name}: not every task has succeeded"
         for task in tasks:
-            task |= {moment: round(float(task[moment]) - begun, 3) for moment in ("queued", "start", "end")}
+            task.update(moments.get(task["message"], {}))
+            known = [moment for moment in ("queued", "sent", "taken", "start", "end") if moment in task]
+            task.update({moment: round(float(task[moment]) - begun, 3) for moment in known})
         return Timed(ended - begun, min(task["start"] for task in tasks), tuple(tasks), used)
 
 
@@ -125,6 +145,15 @@ def both(folder: Path, names: tuple[str, ...] = ("stock", "kit")) -> Iterator[li
         sides = [Side(name, stack) for name, stack in zip(names, stacks, strict=True)]
         wait_for_dags(sides)
         yield sides
+
+
+@contextmanager
+def one_worker_afterwards(sides: list[Side]) -> Iterator[None]:
+    """Take every side back to the number of workers that it began with, whatever happens in between."""
+    with ExitStack() as cleanup:
+        for side in sides:
+            cleanup.callback(side.scale, int(KNOBS["WORKERS"]))
+        yield
 
 
 def prepare(stack: Stack, name: str) -> None:
@@ -144,4 +173,5 @@ def wait_for_dags(sides: list[Side]) -> None:
     for side in sides:
         side.stack.wait_dag("bench_wide_9", 400)
         side.stack.wait_dag("bench_order", 60)
+        side.stack.wait_dag("bench_grow_1600", 60)
     time.sleep(10)

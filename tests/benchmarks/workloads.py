@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.benchmarks import idle, order
+from tests.benchmarks import growth, idle, order, spans
 from tests.benchmarks.sides import SLOTS, Side, Timed
 
 Figures = dict[str, float]
@@ -13,6 +13,11 @@ CHAINS = 20
 def plain(side: Side, timed: Timed) -> Figures:
     """Time from the first trigger to the last run's end, CPU for each task."""
     return {"seconds": timed.makespan, "cpu per task": timed.cpu_per_task}
+
+
+def rate(side: Side, timed: Timed) -> Figures:
+    """Time, tasks per second, CPU for each task."""
+    return plain(side, timed) | {growth.RATE: len(timed.tasks) / timed.makespan}
 
 
 def above_own(side: Side, timed: Timed) -> Figures:
@@ -42,13 +47,40 @@ def at_rest(side: Side, timed: Timed) -> Figures:
 
 @dataclass(frozen=True)
 class Workload:
-    """A load, the Dags it starts at once, and what is computed from what was seen."""
+    """A load, the Dags it starts at once, and what is computed from what was seen.
+
+    `kept` says what is kept of each task of the first pair, `workers` how many each side has, `seconds` when the load is
+    given up, `group` another name that stands for it and others. Without `warm_up` its first run counts. With `listen` it is
+    known when each message was sent and taken.
+    """
 
     letter: str
     what: str
     dags: tuple[str, ...]
     figures: Callable[[Side, Timed], Figures] = plain
     pairs: int = 5
+    kept: Callable[[spans.Tasks], list[spans.Span]] = spans.times
+    workers: int = 1
+    seconds: float = 900.0
+    group: str = ""
+    warm_up: bool = True
+    listen: bool = False
+
+
+def grow(workers: int, tasks: int) -> Workload:
+    """Return one combination of load (i). The smallest number of tasks comes first on new workers, and warms them up."""
+    return Workload(
+        growth.letter(workers, tasks),
+        f"{tasks} no-op mapped tasks, workers: {workers}",
+        (f"bench_grow_{tasks}",),
+        rate,
+        pairs=1,
+        kept=spans.none,
+        workers=workers,
+        seconds=300.0 + 2.0 * tasks,
+        group="i",
+        warm_up=tasks == min(growth.TASKS),
+    )
 
 
 WORKLOADS = (
@@ -58,7 +90,8 @@ WORKLOADS = (
     Workload("c2", "10 heavy tasks one after the other, fibo(33)", ("bench_fibo_heavy",), above_own),
     Workload("d", "10 Dags x 100 no-op tasks", tuple(f"bench_wide_{number}" for number in range(10)), by_process, 2),
     Workload("e", "20 chains of 5 x 50 ms", ("bench_chain",) * CHAINS),
-    Workload("o", "20 chains of 5 x 2 s", ("bench_order",) * CHAINS, in_order),
+    Workload("o", "20 chains of 5 x 2 s", ("bench_order",) * CHAINS, in_order, kept=spans.steps, listen=True),
     Workload("g", "nothing to do for a minute", (), at_rest),
     Workload("f", "trigger to first task start", ("bench_first",), first_start),
+    *(grow(workers, tasks) for workers in growth.WORKERS for tasks in growth.TASKS),
 )

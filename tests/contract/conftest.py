@@ -27,7 +27,7 @@ from airflow_celery_kit.runtimes import docker_engine
 from airflow_celery_kit.runtimes import prepare as preparation
 from airflow_celery_kit.runtimes.servers import SYSTEM_HOME, Servers
 from airflow_celery_kit.settings import Settings
-from tests.contract.tables import METADATA, RESULTS, RESULTS_TABLE, TABLE
+from tests.contract.tables import DROP, METADATA, RESULTS, RESULTS_TABLE, TABLE
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGES = ("KIT_TEST_POSTGRES_IMAGE", "KIT_TEST_VALKEY_IMAGE")
@@ -289,5 +289,5 @@ def ready(prepared):
     prepared.query(preparation.METADATA_GRANTS + preparation.wake_triggers(), **METADATA)
     prepared.query(preparation.RESULTS_GRANTS, **RESULTS)
     yield prepared
-    prepared.query("DROP SCHEMA kit CASCADE; DROP TABLE task_instance; DROP TABLE dag_run", **METADATA)
+    prepared.query(DROP, **METADATA)
     prepared.query("DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS)

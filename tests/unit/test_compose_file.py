@@ -126,5 +126,9 @@ def test_every_secret_of_a_service_is_declared_and_every_declared_one_is_used(te
 
 
 def test_every_airflow_service_reads_the_one_settings_file(services):
-    readers = {name for name, one in services.items() if one.get("env_file") == ["config/airflow.env"]}
+    readers = {
+        name
+        for name, one in services.items()
+        if one.get("env_file") == ["config/airflow.env", "config/profiles/${KIT_PROFILE:-balanced}.env"]
+    }
     assert readers == {name for name in services if name.startswith("airflow-")}

@@ -38,4 +38,9 @@ def test_a_task_that_is_taken_while_a_later_step_waits_is_an_inversion():
 
 def test_names_of_tasks_become_steps():
     task = {"run": "r", "task": "step_07", "queued": 0.0, "start": 1.0, "end": 2.0}
-    assert steps_of([task]) == [Step("r", 7, 0.0, 1.0, 2.0)]
+    assert steps_of([task]) == [Step("r", 7, pytest.approx(0.1), 1.0, 2.0)]
+
+
+def test_what_events_say_is_better_known():
+    task = {"run": "r", "task": "step_07", "queued": 0.0, "start": 1.0, "end": 2.0, "sent": 0.02, "taken": 0.9}
+    assert steps_of([task]) == [Step("r", 7, 0.02, pytest.approx(0.89), 2.0)]

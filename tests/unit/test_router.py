@@ -1,6 +1,7 @@
 """What monitoring is shown in place of a message's arguments, for the workloads that Airflow really sends."""
 
 import json
+import time
 import uuid
 
 import pytest
@@ -77,6 +78,7 @@ def test_the_token_is_in_the_message_and_nowhere_in_what_is_shown():
 def test_the_route_adds_the_priority_and_changes_what_is_shown():
     options = {"queue": "heavy", "task_id": "1"}
     routed = route("execute_workload", message(), {"token": TOKEN}, options, task=None, surprise=1)
+    assert time.time() - routed.pop("headers")["kit_sent_at"] < 60
     assert routed == {"priority": 8, "argsrepr": "sales/manual__1/load", "kwargsrepr": "{}"}
     assert options == {"queue": "heavy", "task_id": "1"}
 

@@ -114,7 +114,7 @@ def test_the_broker_address_is_to_the_letter(settings):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_airflow_service_has_the_executor_from_the_one_settings_file(repository, settings, name):
-    assert COMPOSE[name]["env_file"] == ["config/airflow.env"]
+    assert COMPOSE[name]["env_file"] == ["config/airflow.env", "config/profiles/${KIT_PROFILE:-balanced}.env"]
     assert dotenv_values(repository / "config" / "airflow.env")["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert services.environment_of(settings, f"{name}-1", {})["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert "AIRFLOW__CORE__EXECUTOR" not in COMPOSE[name]["environment"]

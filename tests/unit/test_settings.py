@@ -1,9 +1,11 @@
 """Reading `.env`: every way it can be wrong is one line that names the knob and the cure, and shows no secret."""
 
 import pytest
+from dotenv import dotenv_values
 
 from airflow_celery_kit import knobs
 from airflow_celery_kit.errors import ConfigurationError
+from airflow_celery_kit.runtimes.environment import airflow_settings
 from airflow_celery_kit.settings import Settings, check, find_root
 
 WRONG = {
@@ -117,3 +119,19 @@ def test_the_checkout_is_found_from_a_folder_within_and_by_kit_root(root, tmp_pa
         find_root(tmp_path)
     monkeypatch.setenv("KIT_ROOT", str(root))
     assert find_root(tmp_path) == root
+
+
+@pytest.mark.parametrize("profile", ["latency", "balanced", "economy"])
+def test_every_profile_sets_the_same_settings_and_nothing_that_stands_elsewhere(repository, profile):
+    def names(file: str) -> set[str]:
+        return set(dotenv_values(repository / "config" / file, interpolate=False))
+
+    assert names(f"profiles/{profile}.env") == names("profiles/balanced.env")
+    assert not names(f"profiles/{profile}.env") & names("airflow.env")
+
+
+def test_a_profile_reaches_the_services(repository, tmp_path):
+    values = {name: knob.default for name, knob in knobs.KNOBS.items()} | {"KIT_PROFILE": "economy"}
+    found = airflow_settings(Settings(repository, values))
+    assert found["KIT_LOOK_SECONDS"] == "5"
+    assert found["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"

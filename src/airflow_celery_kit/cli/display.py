@@ -13,6 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from airflow_celery_kit.cli.queue_lines import queue_lines
 from airflow_celery_kit.dag_runs import Progress
 from airflow_celery_kit.runtimes.base import Instance
 from airflow_celery_kit.status import Reason, Status
@@ -106,6 +107,8 @@ def status_report(status: Status) -> Group:
             instance_table(status.services),
             "",
             workers,
+            "",
+            queue_lines(status.queues),
             "",
             f"Airflow {status.urls['airflow']}   Flower {status.urls['flower']}",
         ]

@@ -10,7 +10,14 @@ from typing import Any
 import click
 import httpx
 
-from airflow_celery_kit.cli import machine_commands, repair_commands, run_commands, stack_commands, worker_commands
+from airflow_celery_kit.cli import (
+    bench_commands,
+    machine_commands,
+    repair_commands,
+    run_commands,
+    stack_commands,
+    worker_commands,
+)
 from airflow_celery_kit.cli.display import ERR
 from airflow_celery_kit.errors import BadInputError, KitError
 from airflow_celery_kit.runtimes.choose import RUNTIMES
@@ -37,7 +44,7 @@ def kit(context: click.Context, runtime: str | None) -> None:
     context.obj = Choice(runtime or None)
 
 
-for module in (machine_commands, stack_commands, worker_commands, run_commands, repair_commands):
+for module in (machine_commands, stack_commands, worker_commands, run_commands, repair_commands, bench_commands):
     for command in module.COMMANDS:
         kit.add_command(command)
 

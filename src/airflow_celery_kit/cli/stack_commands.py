@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from airflow_celery_kit import env_file
+from airflow_celery_kit import env_file, rules
 from airflow_celery_kit import status as look
 from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report, steps
 from airflow_celery_kit.cli.machine_commands import json_option
@@ -40,6 +40,15 @@ def opened_to_stop(choice: Any) -> tuple[Settings, Runtime]:
             raise
         settings = Settings(find_root(), {name: knob.default for name, knob in KNOBS.items()})
         return settings, Embedded(settings)
+
+
+def show(settings: Settings, seen: look.Status, as_json: bool) -> None:
+    """Print a status, with what waits in the broker, for programs or for people."""
+    seen = look.with_queues(settings, seen)
+    if as_json:
+        print_json(seen.as_dict())
+    else:
+        OUT.print(status_report(seen))
 
 
 def wait_ready(settings: Settings, runtime: Runtime, shown: Steps, seconds: float) -> look.Status:
@@ -79,6 +88,7 @@ def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:
     Machine.here(root).require()
     with exclusive(root), steps() as shown:
         settings = initialise(root, shown.say)
+        rules.load(root / "config" / "routing.yaml")
         runtime = choose(settings, choice.runtime)
         if workers is not None:
             settings = env_file.record(settings, {"WORKERS": str(workers)})
@@ -86,10 +96,9 @@ def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:
         runtime.start(shown.say)
         settings = Settings.load(root)
         seen = wait_ready(settings, runtime, shown, timeout)
+    show(settings, seen, as_json)
     if as_json:
-        print_json(seen.as_dict())
         return
-    OUT.print(status_report(seen))
     OUT.print(
         f"Log in as {settings['AIRFLOW_ADMIN_USER']}; the password is AIRFLOW_ADMIN_PASSWORD in {settings.env_file}."
     )
@@ -119,10 +128,7 @@ def status(choice: Any, as_json: bool) -> None:
     """Show every part, the registered workers, and why the stack is not ready. Exit code 6 when it is not, 5 when it is down."""
     settings, runtime = opened(choice)
     seen = look.collect(settings, runtime)
-    if as_json:
-        print_json(seen.as_dict())
-    else:
-        OUT.print(status_report(seen))
+    show(settings, seen, as_json)
     sys.exit(0 if seen.ready else 6 if seen.services else 5)
 
 
@@ -152,10 +158,7 @@ def scale(choice: Any, workers: int, timeout: float, as_json: bool) -> None:
         runtime.scale(workers, shown.say)
         settings = Settings.load(settings.root)
         seen = wait_ready(settings, choose(settings, runtime.name), shown, timeout)
-    if as_json:
-        print_json(seen.as_dict())
-    else:
-        OUT.print(status_report(seen))
+    show(settings, seen, as_json)
 
 
 @click.command()

@@ -5,9 +5,9 @@ from typing import Any
 import click
 
 from airflow_celery_kit import status as look
-from airflow_celery_kit.cli.display import print_json, steps
+from airflow_celery_kit.cli.display import steps
 from airflow_celery_kit.cli.machine_commands import json_option
-from airflow_celery_kit.cli.stack_commands import opened, wait_until
+from airflow_celery_kit.cli.stack_commands import opened, show, wait_until
 from airflow_celery_kit.exclusive import exclusive
 from airflow_celery_kit.runtimes import services
 
@@ -30,7 +30,7 @@ def drain(choice: Any, named: tuple[str, ...], as_json: bool) -> None:
                 "interrupted; workers that were told to leave finish their tasks and stop: see 'kit status'"
             ) from problem
     if as_json:
-        print_json(look.collect(settings, runtime).as_dict())
+        show(settings, look.collect(settings, runtime), as_json)
     else:
         click.echo(f"Drained and stopped: {', '.join(workers)}. To bring back what is stopped: 'kit resume'.")
 
@@ -54,7 +54,7 @@ def resume(choice: Any, named: tuple[str, ...], timeout: float, as_json: bool) -
     with exclusive(settings.root), steps() as shown:
         seen = wait_until(collect, lambda seen: seen.away(workers), shown, timeout)
     if as_json:
-        print_json(seen.as_dict())
+        show(settings, seen, as_json)
     else:
         click.echo(f"Healthy and registered: {', '.join(workers)}.")
 

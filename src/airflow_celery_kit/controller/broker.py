@@ -35,7 +35,7 @@ class Broker:
 
     def messages(self) -> Messages:
         """Return the ids of all messages. Raises valkey.ValkeyError when the broker is away."""
-        waiting = frozenset(_id(raw) for key in self._lists() for raw in self.client.lrange(key, 0, -1))
+        waiting = frozenset(identity(raw) for key in self._lists() for raw in self.client.lrange(key, 0, -1))
         delivered = (json.loads(raw)[0] for raw in self.client.hvals("unacked"))
         named = {_header(message, "id"): _header(message, "argsrepr") for message in delivered}
         return Messages(waiting, {found: name for found, name in named.items() if found})
@@ -44,13 +44,30 @@ class Broker:
         """Return how many messages are with workers that have not acknowledged them."""
         return int(self.client.hlen("unacked"))
 
-    def held(self) -> dict[str, frozenset[str]]:
-        """Return each live worker's name and the ids it holds; a worker that stops reporting vanishes with its key."""
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """Return what each live worker says of itself, by its name; one that stops reporting vanishes with its key."""
         found = {}
         for key in self.client.scan_iter(match=f"{KEY}*", count=1000):
             if raw := self.client.get(key):
-                found[key.decode().removeprefix(KEY)] = frozenset(json.loads(raw)["held"])
+                found[key.decode().removeprefix(KEY)] = json.loads(raw)
         return found
+
+    def held(self) -> dict[str, frozenset[str]]:
+        """Return each live worker's name and the ids it holds."""
+        return {name: frozenset(report["held"]) for name, report in self.reports().items()}
+
+    def queues(self) -> set[str]:
+        """Return the names of the queues that tasks were ever sent to, or that a live worker serves.
+
+        A connection that outlives a wiped broker binds its queues no second time.
+        """
+        served = {queue for report in self.reports().values() for queue in report.get("queues", ())}
+        return served | {
+            member.decode().rpartition(SEPARATOR)[2]
+            for binding in self.client.scan_iter(match="_kombu.binding.*", count=1000)
+            if b"pidbox" not in binding and b"celeryev" not in binding
+            for member in self.client.smembers(binding)
+        }
 
     def forget_delivery(self, message: str) -> None:
         """Drop a delivered message that nobody will acknowledge, so that it is not delivered a second time."""
@@ -85,17 +102,16 @@ class Broker:
         return dropped
 
     def _lists(self) -> Iterator[str]:
-        queues = {
-            member.decode().rpartition(SEPARATOR)[2]
-            for binding in self.client.scan_iter(match="_kombu.binding.*", count=1000)
-            if b"pidbox" not in binding and b"celeryev" not in binding
-            for member in self.client.smembers(binding)
-        }
-        for queue in sorted(queues):
-            yield from (f"{queue}{SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS)
+        yield from (list_of(queue, step) for queue in sorted(self.queues()) for step in PRIORITY_STEPS)
 
 
-def _id(message: bytes | str) -> str:
+def list_of(queue: str, step: int) -> str:
+    """Return the key of the list that holds a queue's messages of one priority step."""
+    return f"{queue}{SEPARATOR}{step}" if step else queue
+
+
+def identity(message: bytes | str) -> str:
+    """Return a message's id, nothing where it has none."""
     try:
         return _header(json.loads(message), "id")
     except ValueError:

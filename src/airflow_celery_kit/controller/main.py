@@ -1,4 +1,4 @@
-"""Runs in: airflow-controller; looks every two seconds for task instances that are stuck, and repairs them when it leads.
+"""Runs in: airflow-controller; looks again and again, repairs what is stuck and orders what waits while it leads.
 
 `python -m airflow_celery_kit.controller.main` runs for ever; with `--once` it prints what is stuck as JSON and ends, with
 `--once --act` it repairs that too. Every controller looks; the one that holds the lease acts.
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,14 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import database
+from airflow_celery_kit.controller import database, queues, seen, waiting
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
+from airflow_celery_kit.controller.ordering import Ordering, from_environment
 from airflow_celery_kit.controller.sight import Connections, look
 from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, Suspicions
+from airflow_celery_kit.errors import ConfigurationError
 
+# Between two looks that make a single one sure; otherwise KIT_LOOK_SECONDS says.
 LOOK_SECONDS = 2.0
 # Workers find their way back to a broker that was away; until then they report nothing and hold what they held.
 SETTLE_SECONDS = 20.0
@@ -47,6 +51,7 @@ class Controller:
     seeing_since: float | None = None
     token: int | None = None
     tidied: float = 0.0
+    ordering: Ordering | None = None
 
     def step(self, now: float) -> None:
         """Look once and, as the leader, repair what is confirmed. `now` is steady, in seconds. Raises one of AWAY."""
@@ -60,6 +65,11 @@ class Controller:
         if leads and now - self.seeing_since >= SETTLE_SECONDS:
             self._repair(confirmed, lease)
             self._tidy(now)
+        if leads and self.ordering:
+            with suppress(LeaseLostError):
+                self.ordering.look(self.connections, lease.fenced, now)
+        if leads:
+            seen.write("queues", queues.look(self.connections.broker, time.time()), lease.fenced)
 
     def blind(self, problem: Exception) -> None:
         """One side cannot be seen: whatever was suspected before says nothing any more."""
@@ -79,6 +89,7 @@ class Controller:
             self.tidied = now
             if dropped := self.connections.broker.drop_orphan_replies():
                 say("tidied", reply_queues=dropped)
+            waiting.forget(self.connections.metadata)
 
 
 def act(finding: Finding, fence: database.Fence, connections: Connections) -> bool:
@@ -100,15 +111,15 @@ def act(finding: Finding, fence: database.Fence, connections: Connections) -> bo
     return changed
 
 
-def run(controller: Controller, beat: Path) -> None:
-    """Look for ever; `beat` is touched after each complete look, for the health check."""
+def run(controller: Controller, beat: Path, pause: float) -> None:
+    """Look for ever, every `pause` seconds; `beat` is touched after each complete look, for the health check."""
     while True:
         try:
             controller.step(time.monotonic())
             beat.touch()
         except AWAY as problem:
             controller.blind(problem)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(pause)
 
 
 def look_until_sure(connections: Connections) -> list[Finding]:
@@ -141,7 +152,13 @@ def main(arguments: list[str]) -> int:
     """Run the controller, or one look; return 1 with the reason when that look cannot be had."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if "--once" not in arguments:
-        run(Controller(), Path(os.environ["KIT_BEAT_FILE"]))
+        try:
+            ordering = from_environment(os.environ, say)
+        except ConfigurationError as problem:
+            print(problem, file=sys.stderr)  # noqa: T201
+            return os.EX_CONFIG
+        pause = float(os.environ.get("KIT_LOOK_SECONDS") or LOOK_SECONDS)
+        run(Controller(ordering=ordering), Path(os.environ["KIT_BEAT_FILE"]), pause)
     try:
         once("--act" in arguments)
     except AWAY as problem:

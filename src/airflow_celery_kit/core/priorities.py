@@ -1,13 +1,17 @@
-"""Runs in: scheduler, Dag processor and api-server; pure: from a task's place in its workflow to a weight, from a weight to a step.
+"""Runs in: scheduler, controller, Dag processor and api-server; pure: from a task's place in its workflow to a weight, from a weight to a step.
 
 The broker has ten lists for each queue; workers empty step 0 first. Airflow knows a whole number, the priority weight, and sends the
 greatest first. Steps follow the logarithm of weights, so that any range of weights finds its order: twice the weight is one step.
 """
 
+from bisect import bisect_left
+
 STEPS = 10
 MOST_URGENT = 2 ** (STEPS - 1)
 # Airflow's column holds no more (integer of PostgreSQL).
 GREATEST = 2**31 - 1
+# So many tasks may follow at most for steps 0 to 8: each of the last five tasks of a chain has a step of its own.
+AHEAD = (0, 1, 2, 3, 4, 7, 15, 31, 127)
 
 
 def step(weight: int) -> int:
@@ -15,10 +19,14 @@ def step(weight: int) -> int:
     return STEPS - 1 - min(STEPS - 1, max(1, weight).bit_length() - 1)
 
 
+def weight_of(step: int) -> int:
+    """Return the least weight of a step; steps below 0 are counted as 0, those beyond the last as the last."""
+    return MOST_URGENT >> min(STEPS - 1, max(0, step))
+
+
 def finish_first(priority: int, remaining: int) -> int:
     """Return the weight of a task whose workflow has `remaining` tasks after it: the fewer, the greater.
 
-    A task that ends its workflow is most urgent, one more step for each doubling of what is left. `priority` is what the author
-    wrote, 1 by default; twice of it is one step.
+    A task that ends its workflow is most urgent. `priority` is what the author wrote, 1 by default; twice of it is one step.
     """
-    return min(GREATEST, max(1, priority) * MOST_URGENT >> min(STEPS - 1, remaining.bit_length()))
+    return min(GREATEST, max(1, priority) * MOST_URGENT >> bisect_left(AHEAD, remaining))

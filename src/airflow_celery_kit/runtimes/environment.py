@@ -1,6 +1,6 @@
 """Runs in: the embedded runtime; the addresses, ports, paths and secrets that docker-compose.yml sets for containers.
 
-Every other setting comes from `config/airflow.env`, as it does there.
+Every other setting comes from `config/airflow.env` and a profile, as it does there.
 """
 
 import shlex
@@ -26,8 +26,10 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def airflow_settings(settings: Settings) -> dict[str, str]:
-    """Return `config/airflow.env` with the knobs of `.env` filled in, as Compose does."""
-    found = dotenv_values(settings.root / "config" / "airflow.env", interpolate=False)
+    """Return `config/airflow.env` and the chosen profile with the knobs of `.env` filled in, as Compose does."""
+    config = settings.root / "config"
+    files = (config / "airflow.env", config / "profiles" / f"{settings['KIT_PROFILE']}.env")
+    found = {name: value for file in files for name, value in dotenv_values(file, interpolate=False).items()}
     return {name: string.Template(value or "").substitute(settings.values) for name, value in found.items()}
 
 
@@ -40,6 +42,7 @@ def addresses(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.root / "plugins"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.url('AIRFLOW_PORT')}/execution/",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.var / "airflow" / "logs"),
+        "KIT_ROUTING_FILE": str(settings.root / "config" / "routing.yaml"),
         "KIT_OUTPUT_DIR": str(settings.var / "output"),
     }
 

@@ -8,11 +8,17 @@ import importlib.metadata
 import importlib.resources
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
+
+from airflow_celery_kit import rules
+from airflow_celery_kit.core.ordering import table
+from airflow_celery_kit.core.routing import Routing, pool_of
+from airflow_celery_kit.errors import ConfigurationError
 
 # Database and owning role have one name; a worker is given the second one only.
 DATABASES = ("airflow", "celery")
@@ -46,6 +52,12 @@ RESULTS_GRANTS = """
 GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
 GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
 CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status = 'STARTED';
+"""
+
+POOL = """
+INSERT INTO slot_pool (pool, slots, description, include_deferred)
+VALUES (%(pool)s, %(slots)s, 'tasks of this queue that name no pool; the controller sets its size', false)
+ON CONFLICT (pool) DO NOTHING
 """
 
 # What a prepared database was prepared for stands in its comment, with the data itself.
@@ -165,6 +177,33 @@ def add_to_databases() -> None:
             cursor.execute(grants)
 
 
+def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
+    """Return the rules of config/routing.yaml. Raises SystemExit with one line when they, or the priority policy, cannot be used."""
+    sys.path.append(environment.get("AIRFLOW__CORE__PLUGINS_FOLDER", ""))
+    try:
+        found = rules.from_environment(environment)
+        for name in {
+            environment.get("KIT_PRIORITY_POLICY", "airflow"),
+            *(rule.policy or "airflow" for rule in found.rules),
+        }:
+            table.policy(name)
+    except (ConfigurationError, ImportError, TypeError) as problem:
+        raise SystemExit(str(problem)) from problem
+    return found
+
+
+def make_pools(routing: Routing) -> None:
+    """Make a pool for each queue where there is none, of the size of everything that may run; the controller holds it near the slots."""
+    with (
+        contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        for queue in routing.queues:
+            values = {"pool": pool_of(queue), "slots": os.environ["AIRFLOW__CORE__PARALLELISM"]}
+            cursor.execute(POOL, values)
+
+
 def migrate() -> None:
     """Bring the metadata database to the schema of the installed Airflow and its login manager."""
     with (
@@ -195,6 +234,7 @@ def make_administrator(name: str) -> None:
 def main() -> None:
     """Prepare everything that the other services need; importing Airflow is left out when all of it is there."""
     administrator = os.environ["AIRFLOW_ADMIN_USER"]
+    routing = check_order()
     make_roles_and_databases(uri("postgres", "postgres"))
     if not is_prepared(administrator):
         migrate()
@@ -202,6 +242,7 @@ def main() -> None:
         make_result_tables()
         add_to_databases()
         write_stamp(administrator)
+    make_pools(routing)
     print("databases, schema and administrator are ready")  # noqa: T201
 
 

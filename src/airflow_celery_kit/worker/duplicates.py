@@ -6,6 +6,7 @@ one is refused by Airflow, which ends it as ignored. What has not started is nev
 run it.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from billiard.exceptions import Terminated, WorkerLostError
 from celery.exceptions import Ignore
 from celery.utils.log import get_logger
 from celery.worker import request, strategy
+
+from airflow_celery_kit.worker.holding import HOLDS
 
 REMEMBERED = 100
 
@@ -57,6 +60,12 @@ class Request(request.Request):
         """Called when a pool process has begun it."""
         STARTED.remember(self.id)
         super().on_accepted(pid, time_accepted)
+
+    def acknowledge(self) -> None:
+        """Called when it has ended, its slot being free again; the slot may be kept for what follows."""
+        if self.time_start:
+            HOLDS.keep(self.delivery_info.get("priority") or 0, time.time() - self.time_start)
+        super().acknowledge()
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Called when it ended badly, or its process died."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from celery import bootsteps
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -26,9 +27,15 @@ EVERY_SECONDS = 2.0
 LIFE_SECONDS = 10
 
 
-def report(requests: Iterable[Any], duplicates: int) -> str:
-    """Return the JSON of a report: the ids of the messages that are reserved or running here, the number of second deliveries dropped."""
-    return json.dumps({"held": sorted({request.id for request in requests}), "duplicates": duplicates})
+def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: int) -> str:
+    """Return the JSON of a report.
+
+    It holds the ids of the messages that are reserved or running here, the number of second deliveries dropped, the
+    queues and slots of this worker, and `busy`, the share of the machine's CPUs in use since the last report, 0 to 1.
+    """
+    held = sorted({request.id for request in requests})
+    busy = round(psutil.cpu_percent() / 100, 2)
+    return json.dumps({"held": held, "duplicates": duplicates, "queues": queues, "slots": slots, "busy": busy})
 
 
 def in_hands() -> set[Any]:
@@ -71,15 +78,15 @@ class Reporter(bootsteps.StartStopStep):
         name = consumer.hostname.removeprefix("celery@")
         # The channel's own client has a blocking read under way; this one comes from its pool.
         with consumer.connection.default_channel.conn_or_acquire() as client:
-            self.write(client, f"{KEY}{name}")
+            self.write(client, f"{KEY}{name}", consumer.pool.num_processes)
             deaf = self.is_deaf(consumer, client)
         if not deaf and (path := beat_file()):
             path.touch()
 
-    def write(self, client: Any, key: str) -> None:
+    def write(self, client: Any, key: str, slots: int) -> None:
         """Write the report. A broker that is full refuses it, which is no fault of the worker's: said once."""
         try:
-            client.set(key, report(in_hands(), STARTED.dropped), ex=LIFE_SECONDS)
+            client.set(key, report(in_hands(), STARTED.dropped, self.queues, slots), ex=LIFE_SECONDS)
         except ResponseError as problem:
             if str(problem) != self.refused:
                 get_logger(__name__).warning("the broker refuses this worker's report: %s", problem)

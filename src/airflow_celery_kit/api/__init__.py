@@ -1,0 +1,1 @@
+"""Runs in: airflow-apiserver; the kit's REST API below /kit/v1, kept empty."""

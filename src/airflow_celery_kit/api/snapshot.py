@@ -1,0 +1,56 @@
+"""Runs in: airflow-apiserver; what the leading controller saw last in the broker, and how old that is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+# The controller looks every two seconds; another one takes over after ten.
+STALE_SECONDS = 30.0
+# The age is measured by the clock that wrote the time.
+READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'queues'")
+NEVER = "no controller has looked at the broker yet: see 'kit status'"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at the broker: when it was, how old it is in seconds, and what `controller/queues.py` saw."""
+
+    at: datetime
+    age_seconds: float
+    facts: dict[str, Any]
+
+    @property
+    def stale(self) -> bool:
+        """Whether what it says may long have changed."""
+        return self.age_seconds > STALE_SECONDS
+
+
+def read(session: Any) -> Snapshot | None:
+    """Return the last look, None when there was none. `session` is one of SQLAlchemy's on the metadata database."""
+    row = session.execute(READ).one_or_none()
+    return Snapshot(row[0], round(float(row[1]), 3), row[2]) if row else None
+
+
+def answer(seen: Snapshot | None) -> dict[str, Any]:
+    """Return what `GET /kit/v1/queues` says. A stale look is given out as it is, marked as such, with the reason."""
+    if seen is None:
+        nothing = {"at": None, "age_seconds": None, "queues": [], "delivered": None}
+        return {**nothing, "stale": True, "reason": NEVER}
+    return {
+        "at": seen.at.isoformat(),
+        "age_seconds": seen.age_seconds,
+        "stale": seen.stale,
+        "reason": why(seen) if seen.stale else "",
+        "queues": seen.facts["queues"],
+        "delivered": seen.facts["delivered"],
+    }
+
+
+def why(seen: Snapshot) -> str:
+    """Return the sentence about a stale look."""
+    return (
+        f"the last look at the broker is {seen.age_seconds:.0f} s old: no controller runs, or it cannot see the broker "
+        "or a database; see 'kit logs airflow-controller'"
+    )

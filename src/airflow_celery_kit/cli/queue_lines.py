@@ -1,0 +1,43 @@
+"""Runs in: your shell; the lines of `kit status` about what waits in the broker."""
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from airflow_celery_kit.clients import Queues
+
+UNKNOWN = "?"
+
+
+def queue_lines(queues: Queues) -> Table | Text:
+    """Return one line a queue, or one that says why nobody knows."""
+    if queues.unknown:
+        return Text(f"queues unknown: {queues.unknown}", style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("queue", "waiting", "oldest", "slots", "by priority step"):
+        table.add_column(title)
+    for queue in queues.seen:
+        slots = UNKNOWN if queue["slots"] is None else str(queue["slots"])
+        table.add_row(Text(queue["queue"]), str(queue["waiting"]), waited(queue), slots, by_step(queue))
+    return table
+
+
+def by_step(queue: dict[str, Any]) -> str:
+    """Return how much waits in each priority step that holds something, the one that is taken first in front."""
+    return ", ".join(f"step {one['step']}: {one['waiting']} ({waited(one)})" for one in queue["steps"])
+
+
+def waited(one: dict[str, Any]) -> str:
+    """Return how long the oldest message of a queue or step waits, nothing where none waits."""
+    if not one["waiting"]:
+        return ""
+    return UNKNOWN if one["oldest_seconds"] is None else span(one["oldest_seconds"])
+
+
+def span(seconds: float) -> str:
+    """Return seconds as people say them: in days, hours or minutes from two of these on."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

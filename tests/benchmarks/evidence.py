@@ -1,0 +1,57 @@
+"""Runs in: `make bench`; what was measured: the lines of docs/reference/benchmarks.jsonl, and which of them count."""
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+EVIDENCE = FOLDER / "benchmarks.jsonl"
+# In the order of the tables' columns.
+SIDES = ("stock", "kit")
+
+Line = dict[str, Any]
+# Figures by load, figure and side, in the order they were measured.
+Seen = dict[tuple[str, str], dict[str, list[float]]]
+
+
+def load(path: Path = EVIDENCE) -> list[Line]:
+    """Return the lines of the last complete session of each load; nothing where there is no file yet."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    sessions: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        sessions[line["load"], line["session"]].append(line)
+    last = {letter: session for (letter, session), found in sessions.items() if complete(found)}
+    return [line for line in lines if line["session"] == last.get(line["load"])]
+
+
+def complete(session: list[Line]) -> bool:
+    """Return whether both sides have every pair that a session meant to run (`of`).
+
+    Lines without that number are older than it and count as they are.
+    """
+    meant = session[0].get("of")
+    seen = {(line["side"], line["pair"]) for line in session}
+    return meant is None or seen >= {(side, pair) for side in SIDES for pair in range(1, meant + 1)}
+
+
+def collect(lines: list[Line]) -> Seen:
+    """Return the figures sorted by what they measure."""
+    found: Seen = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        for name, value in line["figures"].items():
+            found[line["load"], name][line["side"]].append(value)
+    return found
+
+
+def median(seen: Seen, letter: str, figure: str, side: str) -> float | None:
+    """Return the median of one side's figure, None where it was not measured."""
+    values = seen.get((letter, figure), {}).get(side)
+    return statistics.median(values) if values else None
+
+
+def ratio(sides: dict[str, list[float]]) -> float | None:
+    """Return the median of the kit's figure over stock's, pair by pair; None without a pair."""
+    pairs = [kit / stock for kit, stock in zip(sides.get("kit", ()), sides.get("stock", ()), strict=False) if stock]
+    return statistics.median(pairs) if pairs else None

@@ -1,0 +1,204 @@
+"""What the controller sees in a real broker, on messages that Celery wrote, and how the api-server reads it from a real database."""
+
+import contextlib
+import json
+from types import SimpleNamespace
+
+import psycopg2
+import pytest
+import valkey
+from celery import Celery
+from kombu import pools
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+
+from airflow_celery_kit.api import snapshot
+from airflow_celery_kit.controller import queues, seen
+from airflow_celery_kit.controller.broker import Broker
+from airflow_celery_kit.controller.lease import Lease
+from airflow_celery_kit.controller.main import Controller
+from airflow_celery_kit.controller.sight import Connections
+from airflow_celery_kit.scheduler.router import route
+from airflow_celery_kit.worker import broker as worker_broker
+from tests.contract.tables import METADATA
+
+NOW = 1_000_000.0
+# The weight of each step that these tests fill.
+WEIGHTS = {0: 512, 9: 1}
+
+
+@pytest.fixture
+def sent_at(stack, monkeypatch):
+    """Sends one task as the scheduler does, so many seconds before NOW; its step of priority decides its weight."""
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(stack.settings.secrets / "valkey_password"))
+    pools.reset()
+    celery = Celery("airflow", broker=f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0", set_as_current=False)
+    celery.conf.update(
+        task_routes=(route,), broker_transport_options=dict(worker_broker.TRANSPORT_OPTIONS), **worker_broker.credentials()
+    )  # fmt: skip
+
+    def send(seconds: float, queue: str = "default", step: int = 9) -> Celery:
+        monkeypatch.setattr(
+            "airflow_celery_kit.scheduler.router.time", SimpleNamespace(time=lambda: NOW - seconds)
+        )  # fmt: skip
+        workload = json.dumps({"ti": {"priority_weight": WEIGHTS[step]}})
+        celery.send_task("execute_workload", args=[workload], queue=queue)
+        return celery
+
+    yield send
+    celery.close()
+    # A connection that outlives the test believes that its queues are still bound.
+    pools.reset()
+    for key in stack.valkey.keys("*"):
+        stack.valkey.delete(key)
+
+
+@pytest.fixture
+def client(stack) -> valkey.Valkey:
+    """A client with the controller's own login."""
+    settings = stack.settings
+    return valkey.Valkey(
+        port=settings.number("VALKEY_PORT"), username="kit", password=settings["CONTROLLER_PASSWORD"], socket_timeout=5
+    )  # fmt: skip
+
+
+@pytest.fixture
+def connections(ready, client):
+    """Makes what a controller sees by; nothing is known at the end."""
+    with contextlib.ExitStack() as opened:
+
+        def make() -> Connections:
+            settings = ready.settings
+            found = {
+                variable: psycopg2.connect(
+                    host="127.0.0.1", port=settings["POSTGRES_PORT"], user="kit", dbname=name, password=settings["KIT_DB_PASSWORD"]
+                )
+                for variable, name in (("KIT_METADATA_CONN", "airflow"), ("KIT_RESULTS_CONN", "celery"))
+            }  # fmt: skip
+            for one in found.values():
+                opened.enter_context(contextlib.closing(one))
+            return Connections(found | {"broker": client})
+
+        yield make
+    ready.query("DELETE FROM kit.seen", **METADATA)
+    ready.query("UPDATE kit.lease SET holder = '', expires_at = now() - interval '1 s'", **METADATA)
+
+
+@pytest.fixture
+def session(ready):
+    """A session of the api-server's own role."""
+    settings = ready.settings
+    url = URL.create(
+        "postgresql+psycopg2", "airflow", settings["AIRFLOW_DB_PASSWORD"], "127.0.0.1", settings.number("POSTGRES_PORT"), "airflow"
+    )  # fmt: skip
+    engine = create_engine(url)
+    with Session(engine) as opened:
+        yield opened
+    engine.dispose()
+
+
+def rows(ready) -> list[tuple]:
+    """What is kept of the last look."""
+    return ready.query("SELECT what, facts FROM kit.seen", **METADATA)
+
+
+def test_lengths_and_oldest_waits_are_seen_in_every_queue_and_step(sent_at, client):
+    for seconds in (50, 20):
+        sent_at(seconds)
+    sent_at(5, step=0)
+    sent_at(7, "heavy")
+    default, heavy = queues.look(Broker(client), NOW)["queues"]
+    assert default == {
+        "queue": "default", "waiting": 3, "oldest_seconds": 50.0, "slots": 0, "steps": [
+            {"step": 0, "waiting": 1, "oldest_seconds": 5.0}, {"step": 9, "waiting": 2, "oldest_seconds": 50.0}
+        ]
+    }  # fmt: skip
+    assert (heavy["waiting"], heavy["oldest_seconds"]) == (1, 7.0)
+
+
+def test_the_oldest_is_the_one_that_is_taken_next_and_an_emptied_queue_stays_with_nought(sent_at, client):
+    sent_at(50)
+    app, look = sent_at(20), lambda: queues.look(Broker(client), NOW)
+    with app.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
+        first = queue.get(timeout=5)
+        assert first.headers[worker_broker.SENT_AT] == NOW - 50
+        assert [one["oldest_seconds"] for one in look()["queues"]] == [20.0]
+        assert look()["delivered"] == 1
+        second = queue.get(timeout=5)
+        first.ack()
+        second.ack()
+    assert look() == {
+        "queues": [{"queue": "default", "waiting": 0, "oldest_seconds": None, "slots": 0, "steps": []}], "delivered": 0
+    }  # fmt: skip
+
+
+def test_a_message_that_does_not_say_when_it_was_sent_counts_and_has_no_age(sent_at, client, stack):
+    sent_at(50)
+    stack.valkey.rpush("default\x06\x169", json.dumps({"headers": {"id": "old"}}))
+    (default,) = queues.look(Broker(client), NOW)["queues"]
+    assert default["steps"] == [{"step": 9, "waiting": 2, "oldest_seconds": None}]
+
+
+def test_slots_come_from_live_workers_also_for_a_queue_that_nobody_has_used(sent_at, client, stack):
+    sent_at(1)
+    for name, served in (("worker-1", ["default"]), ("worker-2", ["default", "gpu"])):
+        report = json.dumps({"held": [], "queues": served, "slots": 4})
+        stack.valkey.set(f"{worker_broker.REPORT_KEY}{name}", report, ex=60)
+    found = queues.look(Broker(client), NOW)["queues"]
+    assert {one["queue"]: (one["waiting"], one["slots"]) for one in found} == {"default": (1, 8), "gpu": (0, 4)}
+
+
+def test_an_empty_broker_has_no_queues(client):
+    assert queues.look(Broker(client), NOW) == {"queues": [], "delivered": 0}
+
+
+def test_a_leader_keeps_its_last_look_and_one_that_lost_the_lease_keeps_its_own_to_itself(ready, connections):
+    old, new = (Lease(connections().metadata, "repair", name) for name in ("one", "two"))
+    old.hold()
+    for number in (1, 2):
+        seen.write("queues", {"number": number}, old.fenced)
+        ready.query("UPDATE kit.seen SET at = at - interval '1 min'", **METADATA)
+    seen.write("queues", {"number": 2}, old.fenced)
+    assert rows(ready) == [("queues", {"number": 2})]
+    assert ready.query("SELECT now() - at < interval '30 s' FROM kit.seen", **METADATA) == [(True,)]
+    ready.query("UPDATE kit.lease SET expires_at = now() - interval '1 s'", **METADATA)
+    new.hold()
+    seen.write("queues", {"number": 3}, old.fenced)
+    assert rows(ready) == [("queues", {"number": 2})]
+
+
+def test_each_look_of_the_controller_that_leads_is_kept(ready, connections, sent_at, monkeypatch):
+    leader, other = Controller(connections()), Controller(connections())
+    monkeypatch.setenv("KIT_INSTANCE", "controller-1")
+    leader.step(0.0)
+    assert rows(ready) == [("queues", {"queues": [], "delivered": 0})]
+    sent_at(1)
+    monkeypatch.setenv("KIT_INSTANCE", "controller-2")
+    other.step(0.0)
+    assert rows(ready) == [("queues", {"queues": [], "delivered": 0})], "the other one does not lead"
+    monkeypatch.setenv("KIT_INSTANCE", "controller-1")
+    leader.step(2.0)
+    ((_, facts),) = rows(ready)
+    assert [(one["queue"], one["waiting"]) for one in facts["queues"]] == [("default", 1)]
+
+
+def test_a_controller_that_cannot_see_keeps_nothing(ready, connections, nearly_full):
+    blind = Controller(connections())
+    with pytest.raises(valkey.OutOfMemoryError):
+        blind.step(0.0)
+    assert rows(ready) == []
+
+
+def test_the_api_server_reads_what_the_controller_kept_and_how_old_it_is(ready, connections, session):
+    assert snapshot.answer(snapshot.read(session))["reason"] == snapshot.NEVER
+    facts = {"queues": [], "delivered": 3}
+    leader = Lease(connections().metadata, "repair", "one")
+    leader.hold()
+    seen.write("queues", facts, leader.fenced)
+    found = snapshot.read(session)
+    assert (found.facts, found.stale) == (facts, False)
+    assert 0 <= found.age_seconds < 10
+    ready.query("UPDATE kit.seen SET at = at - interval '45 s'", **METADATA)
+    said = snapshot.answer(snapshot.read(session))
+    assert said["stale"] and 45 <= said["age_seconds"] < 55 and said["delivered"] == 3

@@ -1,0 +1,120 @@
+"""Runs in: stack tests; how much waits and how long, in `kit status`, at `/kit/v1`, and who may see it."""
+
+import time
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+ROUTES = (
+    "from airflow_celery_kit.api.app import build;"
+    "print(*[(method, route.path) for route in build(None).routes for method in route.methods], sep='\\n')"
+)
+USER = "airflow -- users create --firstname x --lastname x --password a-password"
+
+
+def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
+    ready = stack.wait_ready()
+    run_id = stack.start_dag("wide", {"tasks": 16, "seconds": 12})
+    first = wait_for("messages that wait", lambda: (seen := default(stack)).get("waiting") and seen, 60, stack.status)
+    assert first["waiting"] > 0 and first["steps"]
+    later = wait_for(
+        "a longer wait",
+        lambda: (
+            (seen := default(stack)).get("waiting") and seen["oldest_seconds"] > first["oldest_seconds"] + 2 and seen
+        ),
+        30,
+        lambda: (first, default(stack)),
+    )
+    said = stack.api.kit("/queues")
+    assert (said["stale"], said["reason"]) == (False, "") and said["age_seconds"] < 30
+    assert said["delivered"] > 0
+    (queue,) = [one for one in said["queues"] if one["queue"] == "default"]
+    assert queue["waiting"] > 0 and queue["oldest_seconds"] > first["oldest_seconds"]
+    assert queue["slots"] == sum(worker["slots"] for worker in ready["workers"] if "default" in worker["queues"])
+
+    measured = metrics(stack)
+    assert sum(measured["kit_queue_messages", "default", str(step)] for step in range(10)) > 0
+    oldest = max(measured["kit_queue_oldest_seconds", "default", str(step)] for step in range(10))
+    assert oldest > first["oldest_seconds"]
+    assert measured["kit_queue_slots", "default"] == queue["slots"]
+    assert measured["kit_messages_unacknowledged",] > 0
+    assert abs(time.time() - measured["kit_queues_seen_timestamp_seconds",]) < 30
+    lines = [line.split() for line in stack.kit("status").stdout.splitlines()]
+    assert any(line[:1] == ["default"] and "step" in line for line in lines), later
+
+    assert stack.wait_run("wide", run_id) == "success"
+    wait_for("an empty queue", lambda: default(stack).get("waiting") == 0, 30, lambda: default(stack))
+
+
+def test_every_route_refuses_strangers_and_users_without_the_permission(stack: Stack) -> None:
+    stack.wait_ready()
+    routes = routes_of(stack)
+    assert {("GET", "/queues"), ("GET", "/metrics")} <= set(routes)
+    stranger = client(stack)
+    assert {ask(stranger, route) for route in routes} == {401}
+    assert {ask(user(stack, "Public"), route) for route in routes} == {403}
+    assert {ask(user(stack, "Viewer"), route) for route in routes} == {200}
+
+
+def test_airflow_lists_the_plugin_with_its_api(stack: Stack) -> None:
+    (ours,) = [one for one in stack.api.get("/plugins")["plugins"] if one["name"] == "airflow_celery_kit"]
+    assert [one["url_prefix"] for one in ours["fastapi_apps"]] == ["/kit/v1"]
+    assert stack.api.get("/plugins/importErrors")["total_entries"] == 0
+
+
+def test_without_a_controller_the_last_look_gets_old_and_the_status_says_so(stack: Stack) -> None:
+    stack.wait_ready()
+    seen = stack.api.kit("/queues")["at"]
+    stack.kit("stop", "airflow-controller")
+    stack.sql("UPDATE kit.seen SET at = at - interval '1 min'", database="airflow")
+    try:
+        said = stack.api.kit("/queues")
+        assert said["stale"] and "kit logs airflow-controller" in said["reason"]
+        status = stack.status()
+        assert status["queues"] is None and status["services"]
+        assert "queues unknown: the last look at the broker is" in stack.kit("status", check=False).stdout
+    finally:
+        stack.kit("up")
+    wait_for("a new look", lambda: stack.api.kit("/queues")["at"] > seen and default(stack), 30)
+
+
+def default(stack: Stack) -> dict[str, Any]:
+    """Return the queue `default` of `kit status --json`, an empty dictionary while it is unknown."""
+    return next((one for one in stack.status()["queues"] or () if one["queue"] == "default"), {})
+
+
+def metrics(stack: Stack) -> dict[tuple[str, ...], float]:
+    """Return every sample that Prometheus would read, by name and values of its labels."""
+    text = stack.api.http.get("/kit/v1/metrics").raise_for_status().text
+    found = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    return {(one.name, *one.labels.values()): one.value for one in found}
+
+
+def routes_of(stack: Stack) -> list[tuple[str, ...]]:
+    """Return method and path of each route, from the application that the api-server builds."""
+    said = stack.inside("airflow-apiserver-1", ROUTES).stdout
+    return [tuple(line.strip("()").replace("'", "").split(", ")) for line in said.splitlines() if line.startswith("(")]
+
+
+def client(stack: Stack) -> httpx.Client:
+    """Return a client of the api-server that nobody has logged in."""
+    return httpx.Client(base_url=stack.settings.url("AIRFLOW_PORT"), timeout=20, trust_env=False)
+
+
+def user(stack: Stack, role: str) -> httpx.Client:
+    """Return a client as a new user of one role."""
+    stack.kit(*USER.split(), "--username", role, "--role", role, "--email", f"{role}@localhost")
+    asking = client(stack)
+    answer = asking.post("/auth/token", json={"username": role, "password": "a-password"}).raise_for_status()
+    asking.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return asking
+
+
+def ask(asking: httpx.Client, route: tuple[str, ...]) -> int:
+    """Return the status of the answer to a request without a body."""
+    method, path = route
+    return asking.request(method, f"/kit/v1{path}").status_code

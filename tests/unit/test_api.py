@@ -1,0 +1,193 @@
+"""The kit's REST API inside an application like Airflow's: who may read it, and what it says."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from airflow_celery_kit.api import snapshot
+from airflow_celery_kit.api.snapshot import Snapshot
+
+AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+QUEUE = {"queue": "default", "waiting": 12, "oldest_seconds": 41.5, "slots": 4}
+FACTS = {
+    "queues": [
+        QUEUE | {"steps": [{"step": 3, "waiting": 12, "oldest_seconds": 41.5}]},
+        {
+            "queue": "heavy", "waiting": 1, "oldest_seconds": None, "slots": None,
+            "steps": [{"step": 9, "waiting": 1, "oldest_seconds": None}],
+        },
+    ],
+    "delivered": 4,
+}  # fmt: skip
+
+
+class Session:
+    """Stands in for a session of the metadata database whose table holds one row or none."""
+
+    def __init__(self, *row: object) -> None:
+        self.row = row or None
+
+    def execute(self, statement):
+        """Answer the one query that there is."""
+        assert statement is snapshot.READ
+        return SimpleNamespace(one_or_none=lambda: self.row)
+
+
+NO_LOOK = Session()
+
+
+class Manager:
+    """A login manager that knows one user by the token `known`; `allowed` says whether they may see anything."""
+
+    def __init__(self, allowed: bool) -> None:
+        self.allowed, self.asked = allowed, []
+
+    async def get_user_from_token(self, token):
+        """Return the user of a token."""
+        from jwt import InvalidTokenError
+
+        if token != "known":
+            raise InvalidTokenError
+        return "somebody"
+
+    def is_authorized_view(self, *, access_view, user):
+        """Note what was asked."""
+        self.asked.append((access_view.name, user))
+        return self.allowed
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """Makes a client of an outer application in which the plugin's entry is mounted, as Airflow does it."""
+    from airflow.api_fastapi.common.db.common import _get_session
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from airflow_celery_kit.api.lazy import Lazy
+
+    def make(manager: Manager, session: Session = NO_LOOK):
+        monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: manager)
+        outer, mounted = FastAPI(), Lazy()
+        outer.state.auth_manager = manager
+        outer.mount("/kit/v1", mounted)
+        asking = TestClient(outer)
+        asking.get("/kit/v1/")
+        assert mounted.app.state.auth_manager is manager
+        mounted.app.dependency_overrides[_get_session] = lambda: session
+        asking.routes = [f"/kit/v1{route.path}" for route in mounted.app.routes]
+        return asking
+
+    return make
+
+
+KNOWN = {"Authorization": "Bearer known"}
+
+
+def test_every_route_asks_for_a_login_then_for_the_permission(client):
+    stranger, manager = client(Manager(allowed=False)), Manager(allowed=False)
+    assert set(stranger.routes) >= {"/kit/v1/queues", "/kit/v1/metrics"}
+    assert {stranger.get(path).status_code for path in stranger.routes} == {401}
+    assert {stranger.get(path, headers={"Authorization": "Bearer x"}).status_code for path in stranger.routes} == {403}
+    refused = client(manager)
+    assert {refused.get(path, headers=KNOWN).status_code for path in refused.routes} == {403}
+    assert set(manager.asked) == {("CLUSTER_ACTIVITY", "somebody")}
+
+
+def test_no_page_of_the_framework_answers_everybody(client):
+    stranger = client(Manager(allowed=False))
+    assert {stranger.get(f"/kit/v1/{page}").status_code for page in ("docs", "redoc", "openapi.json")} == {404}
+
+
+def test_a_fresh_look_is_given_out_as_it_was_seen(client):
+    said = client(Manager(allowed=True), Session(AT, 1.2, FACTS)).get("/kit/v1/queues", headers=KNOWN).json()
+    assert said == {"at": AT.isoformat(), "age_seconds": 1.2, "stale": False, "reason": ""} | FACTS
+
+
+def test_an_old_look_says_that_it_is_old_and_what_it_saw(client):
+    said = client(Manager(allowed=True), Session(AT, 31.0, FACTS)).get("/kit/v1/queues", headers=KNOWN).json()
+    assert said["stale"] and said["queues"] == FACTS["queues"]
+    assert "31 s old" in said["reason"] and "kit logs airflow-controller" in said["reason"]
+
+
+def test_without_any_look_there_is_a_sentence_and_nothing_invented(client):
+    said = client(Manager(allowed=True)).get("/kit/v1/queues", headers=KNOWN).json()
+    assert (said["stale"], said["at"], said["age_seconds"], said["queues"], said["delivered"]) == (
+        True, None, None, [], None
+    )  # fmt: skip
+    assert said["reason"] == snapshot.NEVER
+
+
+def samples(client) -> dict[tuple[str, ...], float]:
+    """Every sample that Prometheus would read, by name and values of its labels."""
+    answer = client.get("/kit/v1/metrics", headers=KNOWN)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = list(text_string_to_metric_families(answer.text))
+    assert {one.type for one in families} == {"gauge"} and all(one.documentation for one in families)
+    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+def test_prometheus_reads_the_look_of_each_request(client):
+    session = Session(AT, 1.2, FACTS)
+    asking = client(Manager(allowed=True), session)
+    found = samples(asking)
+    assert found["kit_queue_messages", "default", "3"] == 12
+    assert found["kit_queue_oldest_seconds", "default", "3"] == 41.5
+    assert found["kit_queue_slots", "default"] == 4
+    assert found["kit_messages_unacknowledged",] == 4
+    assert found["kit_queues_seen_timestamp_seconds",] == AT.timestamp()
+    session.row = (AT, 1.2, {"queues": [], "delivered": 0})
+    assert samples(asking) == {
+        ("kit_messages_unacknowledged",): 0, ("kit_queues_seen_timestamp_seconds",): AT.timestamp()
+    }  # fmt: skip
+
+
+def test_empty_steps_are_nought_and_what_nobody_knows_is_left_out(client):
+    found = samples(client(Manager(allowed=True), Session(AT, 1.2, FACTS)))
+    assert [found["kit_queue_messages", "default", str(step)] for step in range(10)] == [0, 0, 0, 12] + [0] * 6
+    assert found["kit_queue_oldest_seconds", "default", "0"] == 0
+    assert found["kit_queue_messages", "heavy", "9"] == 1
+    assert ("kit_queue_oldest_seconds", "heavy", "9") not in found
+    assert ("kit_queue_slots", "heavy") not in found
+
+
+def test_metrics_without_a_look_have_the_time_alone(client):
+    assert samples(client(Manager(allowed=True))) == {("kit_queues_seen_timestamp_seconds",): 0}
+
+
+def test_labels_cannot_break_the_format(client):
+    odd = Session(AT, 1.2, {"queues": [QUEUE | {"queue": 'a"b\\c\nd', "steps": []}], "delivered": 0})
+    assert samples(client(Manager(allowed=True), odd))["kit_queue_slots", 'a"b\\c\nd'] == 4
+
+
+@pytest.mark.parametrize(("age", "stale"), [(0.0, False), (30.0, False), (30.1, True)])
+def test_a_look_is_stale_after_half_a_minute(age, stale):
+    assert Snapshot(AT, age, FACTS).stale == stale
+
+
+def test_the_plugin_loads_no_web_framework():
+    code = (
+        "import sys, airflow_celery_kit.plugin as plugin;"
+        "(entry,) = plugin.KitPlugin.fastapi_apps; assert callable(entry['app']);"
+        "print([name for name in ('fastapi', 'starlette', 'airflow.api_fastapi', 'prometheus_client') if name in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "[]"
+
+
+def test_airflow_lists_the_plugin():
+    from airflow.api_fastapi.core_api.datamodels.plugins import FastAPIAppResponse
+
+    from airflow_celery_kit.plugin import KitPlugin
+
+    (entry,) = KitPlugin.fastapi_apps
+    FastAPIAppResponse.model_validate(entry | {"app": type(entry["app"]).__name__})
+
+
+def test_every_route_is_documented(client, repository: Path):
+    page = (repository / "docs" / "reference" / "rest.md").read_text()
+    assert [path for path in client(Manager(allowed=True)).routes if f"## GET {path}\n" not in page] == []
