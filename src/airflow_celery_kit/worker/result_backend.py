@@ -5,10 +5,12 @@ before it writes it. Here a process keeps one engine, and a result is one statem
 """
 
 import os
+from functools import cached_property
 from typing import Any
 
-from celery.backends.database import DatabaseBackend, retry, session_cleanup
+from celery.backends.database import DatabaseBackend, retry
 from celery.backends.database.session import SessionManager
+from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 KEYS = frozenset({"id", "task_id"})
@@ -57,10 +59,27 @@ class OneStatement(DatabaseBackend):
         told = self._get_result_meta(
             result=result, state=state, traceback=traceback, request=request, format_date=False, encode=True
         )
+        values = {name: told.get(name) for name in self.columns}
+        with self.engine.connect() as connection:
+            connection.execute(self.statement, {"task_id": task_id, **values})
+
+    @property
+    def engine(self) -> Any:
+        """This process's engine, whose statements are transactions of their own."""
+        return self.session_manager.get_engine(self.url, **self.engine_options).execution_options(
+            isolation_level="AUTOCOMMIT"
+        )
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """What a result has besides its keys."""
+        return tuple(column.name for column in self.task_cls.__table__.columns if column.name not in KEYS)
+
+    @cached_property
+    def statement(self) -> Any:
+        """Insert a row, or change the one that is there."""
         table = self.task_cls.__table__
-        values = {column.name: told.get(column.name) for column in table.columns if column.name not in KEYS}
-        statement = insert(table).values(task_id=task_id, **values)
-        session = self.ResultSession()
-        with session_cleanup(session):
-            session.execute(statement.on_conflict_do_update(index_elements=[table.c.task_id], set_=values))
-            session.commit()
+        new = insert(table).values({name: bindparam(name) for name in ("task_id", *self.columns)})
+        return new.on_conflict_do_update(
+            index_elements=[table.c.task_id], set_={name: new.excluded[name] for name in self.columns}
+        )
