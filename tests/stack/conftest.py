@@ -71,7 +71,9 @@ def start(fresh: Stack) -> None:
     """Start a stack as the README says, with the example Dags and those of these tests."""
     if not (fresh.root / ".env").exists():
         fresh.make("init")
-        env_file.record(fresh.settings, {"LOAD_EXAMPLES": "true"} | ports_from(FIRST_PORTS[fresh.runtime]))
+        env_file.record(
+            fresh.settings, {"LOAD_EXAMPLES": "true", "LONGEST_WAIT": "20s"} | ports_from(FIRST_PORTS[fresh.runtime])
+        )
     fresh.make("up")
     for path in (HERE / "dags").glob("*.py"):
         shutil.copy(path, fresh.root / "dags")

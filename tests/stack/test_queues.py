@@ -18,7 +18,7 @@ USER = "airflow -- users create --firstname x --lastname x --password a-password
 
 def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
     ready = stack.wait_ready()
-    run_id = stack.start_dag("wide", {"tasks": 16, "seconds": 12})
+    run_id = stack.start_dag("wide", {"tasks": 12, "seconds": 9})
     first = wait_for("messages that wait", lambda: (seen := default(stack)).get("waiting") and seen, 60, stack.status)
     assert first["waiting"] > 0 and first["steps"]
     later = wait_for(

@@ -34,8 +34,9 @@ def test_after_a_long_task_it_is_not_kept_long(holds):
     assert holds.limit(1) == (3, pytest.approx(HOLD_SECONDS))
 
 
-def test_nothing_is_more_urgent_than_step_0_and_a_moment_cannot_be_kept(holds):
+def test_nothing_follows_what_ends_a_workflow_and_a_moment_cannot_be_kept(holds):
     holds.keep(0, ran=2.0)
+    holds.keep(1, ran=2.0)
     holds.keep(5, ran=0.02)
     assert holds.limit(1) is None
 

@@ -143,7 +143,7 @@ def test_what_ends_a_workflow_is_most_urgent_after_airflow_has_stored_the_dag(po
         name: TaskInstance(one, run_id="r", dag_version_id=None).priority_weight
         for name, one in stored.task_dict.items()
     }
-    assert weights == {"extract": 128, "load": 256, "report": 1}
+    assert weights == {"extract": 64, "load": 128, "report": 1}
 
 
 def test_both_are_registered_with_airflow():

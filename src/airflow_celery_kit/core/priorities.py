@@ -10,8 +10,10 @@ STEPS = 10
 MOST_URGENT = 2 ** (STEPS - 1)
 # Airflow's column holds no more (integer of PostgreSQL).
 GREATEST = 2**31 - 1
-# So many tasks may follow at most for steps 0 to 8: each of the last five tasks of a chain has a step of its own.
-AHEAD = (0, 1, 2, 3, 4, 7, 15, 31, 127)
+# The step of what ends a workflow. Step 0 is for what passes all of that: what is overdue, and what authors call more urgent.
+LAST = 1
+# So many tasks may follow at most for steps 1 to 8: each of the last five tasks of a chain has a step of its own.
+AHEAD = (0, 1, 2, 3, 4, 7, 15, 63)
 
 
 def step(weight: int) -> int:
@@ -27,6 +29,6 @@ def weight_of(step: int) -> int:
 def finish_first(priority: int, remaining: int) -> int:
     """Return the weight of a task whose workflow has `remaining` tasks after it: the fewer, the greater.
 
-    A task that ends its workflow is most urgent. `priority` is what the author wrote, 1 by default; twice of it is one step.
+    `priority` is what the author wrote, 1 by default; twice of it is one step.
     """
-    return min(GREATEST, max(1, priority) * MOST_URGENT >> bisect_left(AHEAD, remaining))
+    return min(GREATEST, max(1, priority) * MOST_URGENT >> LAST + bisect_left(AHEAD, remaining))

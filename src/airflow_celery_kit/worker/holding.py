@@ -2,7 +2,7 @@
 
 The scheduler needs about a tenth of a second to send a successor. A slot that took what was there would run first tasks of
 other workflows in between, and none would come to its end. For a twentieth of the ended task's time, at most HOLD_SECONDS, such a
-slot takes only what is more urgent than the task was; a task of step 0 keeps nothing. So no more than a twentieth is lost.
+slot takes only what is more urgent than the task was; what ends a workflow keeps nothing. So no more than a twentieth is lost.
 """
 
 import os
@@ -16,6 +16,7 @@ from celery.worker import state
 from kombu.transport import redis
 
 from airflow_celery_kit import patching
+from airflow_celery_kit.core.priorities import LAST
 
 SHARE = 0.05
 HOLD_SECONDS = 0.25
@@ -35,7 +36,7 @@ class Holds:
 
     def keep(self, step: int, ran: float) -> None:
         """Keep a slot after a task of this step that ran so many seconds."""
-        if step and (seconds := min(HOLD_SECONDS, SHARE * ran)) > LEAST_SECONDS:
+        if step > LAST and (seconds := min(HOLD_SECONDS, SHARE * ran)) > LEAST_SECONDS:
             self.kept.append((self.clock() + seconds, step))
 
     def limit(self, free: int) -> tuple[int, float] | None:

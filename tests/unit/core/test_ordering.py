@@ -34,6 +34,8 @@ def test_aging_leaves_young_tasks_their_weight_and_passes_everything_at_half_of_
     assert weight(Aging(), waited=20) == TASK.base
     assert step(weight(Aging(), base=1, waited=150)) < step(1)
     assert weight(Aging(), base=1, waited=301) > weight(Aging(), base=512 * 100, waited=0)
+    assert step(weight(Aging(), base=1, waited=299)) == 1
+    assert step(weight(Aging(), base=1, waited=301)) == 0
     assert weight(Aging(), base=1, waited=590) > weight(Aging(), base=512, waited=310)
 
 

@@ -1,7 +1,7 @@
 """Runs in: airflow-controller; pure: nothing waits for ever."""
 
 from airflow_celery_kit.core.ordering.policy import Policy, Situation, Waiting
-from airflow_celery_kit.core.priorities import step, weight_of
+from airflow_celery_kit.core.priorities import LAST, step, weight_of
 
 # Above every weight of the other policies: what is overdue passes what is merely urgent, the oldest first.
 OVERDUE = 2**20
@@ -18,4 +18,4 @@ class Aging(Policy):
         if age >= 1:
             return OVERDUE + int(age * ROUNDS)
         risen = step(task.base) - int(age * ROUNDS)
-        return max(task.base, weight_of(risen)) if age * ROUNDS >= 1 else task.base
+        return max(task.base, weight_of(max(LAST, risen))) if age * ROUNDS >= 1 else task.base

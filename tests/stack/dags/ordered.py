@@ -1,0 +1,42 @@
+"""Work in classes, work that may wait for ever, and work that never ends, to see what runs first."""
+
+import time
+
+from airflow.sdk import Param, dag, task
+
+SECONDS = {"schedule": None, "max_active_tasks": 200, "params": {"seconds": Param(1.0, type="number")}}
+
+
+@task
+def plan(count: int) -> list[int]:
+    """Let what follows be spread."""
+    return list(range(count))
+
+
+@task(retries=0)
+def work(index: int, params: dict) -> None:
+    """Take a while."""
+    time.sleep(params["seconds"])
+
+
+def last_in_line() -> None:
+    """One task of the least weight that there is."""
+    work.override(priority_weight=1, weight_rule="absolute")(0)
+
+
+def forty() -> None:
+    """New work, all due at once."""
+    work.expand(index=list(range(40)))
+
+
+@dag(**SECONDS)
+def urgent():
+    """Ends its workflow: step 0."""
+    work.expand(index=plan(64))
+
+
+urgent()
+dag(dag_id="aged", tags=["kit:policy:aging"], **SECONDS)(last_in_line)()
+dag(dag_id="forgotten", **SECONDS)(last_in_line)()
+for name in ("gold", "bronze"):
+    dag(dag_id=f"class_{name}", tags=["kit:policy:class", f"kit:class:{name}"], **SECONDS)(forty)()

@@ -1,0 +1,81 @@
+"""Runs in: stack tests; what runs first when there is more work than slots (F9, F14, A13)."""
+
+from typing import Any
+
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+STARTS = """
+SELECT dag_id, run_id, extract(epoch FROM start_date)::float8, extract(epoch FROM end_date)::float8
+FROM task_instance WHERE run_id = ANY(%s) AND start_date IS NOT NULL AND task_id = 'work'
+ORDER BY start_date
+"""
+
+
+def starts(stack: Stack, *runs: str) -> list[tuple[str, str, float, float]]:
+    """Dag, run, start and end of the tasks of these runs that have started, the first one first."""
+    rows = stack.sql(STARTS, list(runs), database="airflow")
+    return [(dag, run, float(begun), float(ended or 0)) for dag, run, begun, ended in rows]
+
+
+def waiting(stack: Stack, dag: str, run: str) -> list[dict[str, Any]]:
+    """The tasks of a run that have not started."""
+    found = stack.api.get(f"/dags/{dag}/dagRuns/{run}/taskInstances", limit=200)["task_instances"]
+    return [task for task in found if task["state"] in ("scheduled", "queued")]
+
+
+def test_under_aging_nothing_waits_longer_than_the_bound_while_urgent_work_has_no_end(stack: Stack) -> None:
+    stack.wait_ready()
+    for dag in ("urgent", "aged", "forgotten"):
+        stack.wait_dag(dag, 60)
+    bound = stack.settings.number("LONGEST_WAIT")
+    endless = stack.start_dag("urgent", {"seconds": 2})
+    wait_for("more urgent work than slots", lambda: len(waiting(stack, "urgent", endless)) > 40, 60)
+    forgotten, aged = stack.start_dag("forgotten", {"seconds": 0}), stack.start_dag("aged", {"seconds": 0})
+    assert stack.wait_run("aged", aged) == "success"
+    assert waiting(stack, "urgent", endless), "urgent work waited all the time"
+    assert waiting(stack, "forgotten", forgotten), "without aging it is still the last"
+    (row,) = stack.api.get(f"/dags/aged/dagRuns/{aged}/taskInstances")["task_instances"]
+    waited = seconds_between(stack, aged)
+    assert bound / 2 - 2 < waited < bound, row
+    assert {stack.wait_run("urgent", endless), stack.wait_run("forgotten", forgotten)} == {"success"}
+
+
+def seconds_between(stack: Stack, run: str) -> float:
+    """How long the task of a run could have run before it did."""
+    query = "SELECT extract(epoch FROM start_date - scheduled_dttm) FROM task_instance WHERE run_id = %s"
+    ((found,),) = stack.sql(query, run, database="airflow")
+    return float(found)
+
+
+def test_classes_share_the_starts_and_what_waits_beyond_the_next_task_waits_in_airflow(stack: Stack) -> None:
+    ready = stack.wait_ready()
+    for dag in ("class_gold", "class_bronze"):
+        stack.wait_dag(dag, 60)
+    slots = sum(worker["slots"] for worker in ready["workers"] if "default" in worker["queues"])
+    pool = "SELECT slots FROM slot_pool WHERE pool = 'queue_default'"
+    wait_for("the pool's size", lambda: stack.sql(pool, database="airflow") == [(2 * slots,)], 60)
+    bronze, gold = stack.start_dag("class_bronze"), stack.start_dag("class_gold")
+    wait_for(
+        "both to work", lambda: {dag for dag, *_ in starts(stack, bronze, gold)} == {"class_bronze", "class_gold"}, 60
+    )
+    longest = max(stack.waiting() for _ in range(20))
+    assert longest <= slots + 1, "the broker's backlog is near the number of slots"
+    wait_for("half of all starts", lambda: len(starts(stack, bronze, gold)) >= 40, 120)
+    first = [dag for dag, *_ in starts(stack, bronze, gold)][:40]
+    assert 0.7 < first[8:].count("class_gold") / len(first[8:]) < 0.97, first
+    assert {stack.wait_run("class_gold", gold), stack.wait_run("class_bronze", bronze)} == {"success"}
+
+
+def test_rules_that_cannot_be_used_stop_the_start_and_touch_nothing(stack: Stack) -> None:
+    before = {one["instance"]: one["pid"] for one in stack.wait_ready()["services"]}
+    path = stack.root / "config" / "routing.yaml"
+    good = path.read_text()
+    path.write_text("queues: [default, heavy]\nrules:\n  - when: {dag: sales}\n    queue: gpu\n")
+    try:
+        refused = stack.kit("up", check=False)
+    finally:
+        path.write_text(good)
+    assert refused.returncode == 3, refused.stderr
+    assert "routing.yaml, line 4: rules.0.queue: 'gpu' is none of default, heavy" in " ".join(refused.stderr.split())
+    assert {one["instance"]: one["pid"] for one in stack.wait_ready()["services"]} == before
