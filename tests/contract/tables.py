@@ -7,16 +7,17 @@ CREATE TABLE task_instance (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), run_id varchar(250), task_id varchar(250), map_index int,
     try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
     last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz, priority_weight int,
-    operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8
+    operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8, end_date timestamptz
 );
 CREATE TABLE dag_run (
     id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz
 );
+CREATE TABLE dag (dag_id varchar(250) PRIMARY KEY, is_paused boolean);
 CREATE TABLE dag_tag (name varchar(100), dag_id varchar(250), PRIMARY KEY (name, dag_id));
 CREATE TABLE deadline (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dagrun_id int, deadline_time timestamptz);
 CREATE TABLE slot_pool (id serial PRIMARY KEY, pool varchar(256) UNIQUE, slots int, description text, include_deferred boolean NOT NULL)
 """
-DROP = "DROP SCHEMA kit CASCADE; DROP TABLE task_instance, dag_run, dag_tag, deadline, slot_pool"
+DROP = "DROP SCHEMA kit CASCADE; DROP TABLE task_instance, dag, dag_run, dag_tag, deadline, slot_pool"
 ROW = """
 INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,
                            last_heartbeat_at, queued_by_job_id)

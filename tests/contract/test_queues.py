@@ -183,6 +183,22 @@ def test_each_look_of_the_controller_that_leads_is_kept(ready, connections, sent
     assert [(one["queue"], one["waiting"]) for one in facts["queues"]] == [("default", 1)]
 
 
+class Failing:
+    """An order of work that cannot be had."""
+
+    def look(self, *_) -> None:
+        raise ZeroDivisionError("this order cannot be had")
+
+
+def test_an_order_that_fails_is_said_once_and_keeps_no_controller_from_looking(ready, connections, capsys):
+    leader = Controller(connections(), ordering=Failing())
+    for now in (0.0, 2.0, 4.0):
+        leader.step(now)
+    assert leader.seeing_since == 0.0
+    assert capsys.readouterr().out.count("this order cannot be had") == 1
+    assert rows(ready), "what comes after it is done"
+
+
 def test_a_controller_that_cannot_see_keeps_nothing(ready, connections, nearly_full):
     blind = Controller(connections())
     with pytest.raises(valkey.OutOfMemoryError):

@@ -61,7 +61,7 @@ def test_a_task_weighs_more_the_nearer_it_is_to_its_workflow_s_end(stack: Stack)
     weights = [
         stack.task("chains", run["run_id"], f"chain_1.step_{number}")["priority_weight"] for number in range(1, 6)
     ]
-    assert weights == [64, 128, 128, 256, 512]
+    assert weights == [16, 32, 64, 128, 256]
 
 
 def test_branching_skips_the_other_side(stack: Stack) -> None:

@@ -7,7 +7,7 @@ from tests.stack.harness.wait import wait_for
 
 STARTS = """
 SELECT dag_id, run_id, extract(epoch FROM start_date)::float8, extract(epoch FROM end_date)::float8
-FROM task_instance WHERE run_id = ANY(%s) AND start_date IS NOT NULL AND task_id = 'work'
+FROM task_instance WHERE run_id = ANY(%s) AND start_date IS NOT NULL AND task_id IN ('work', 'later')
 ORDER BY start_date
 """
 

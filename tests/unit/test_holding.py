@@ -41,6 +41,13 @@ def test_nothing_follows_what_ends_a_workflow_and_a_moment_cannot_be_kept(holds)
     assert holds.limit(1) is None
 
 
+def test_what_has_run_out_is_forgotten_though_nobody_asks(holds, clock):
+    for _ in range(1000):
+        holds.keep(3, ran=2.0)
+        clock[0] += 1
+    assert len(holds.kept) == 1
+
+
 def test_a_slot_that_nothing_keeps_takes_anything(holds):
     holds.keep(3, ran=2.0)
     assert holds.limit(2) is None

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +51,7 @@ class Controller:
     token: int | None = None
     tidied: float = 0.0
     ordering: Ordering | None = None
+    failing: dict[str, str] = field(default_factory=dict)
 
     def step(self, now: float) -> None:
         """Look once and, as the leader, repair what is confirmed. `now` is steady, in seconds. Raises one of AWAY."""
@@ -65,11 +65,27 @@ class Controller:
         if leads and now - self.seeing_since >= SETTLE_SECONDS:
             self._repair(confirmed, lease)
             self._tidy(now)
-        if leads and self.ordering:
-            with suppress(LeaseLostError):
-                self.ordering.look(self.connections, lease.fenced, now)
         if leads:
-            seen.write("queues", queues.look(self.connections.broker, time.time()), lease.fenced)
+            self._beside_repair(lease, now)
+
+    def _beside_repair(self, lease: Lease, now: float) -> None:
+        """Do what may fail without a bearing on repair; what fails is said once."""
+        for name, chore in (("ordering", self._order), ("queues", self._show)):
+            try:
+                chore(lease, now)
+                self.failing.pop(name, None)
+            except Exception as problem:
+                reason = f"{type(problem).__name__}: {str(problem).strip()}"
+                if self.failing.get(name) != reason:
+                    say("fails", what=name, reason=reason)
+                self.failing[name] = reason
+
+    def _order(self, lease: Lease, now: float) -> None:
+        if self.ordering:
+            self.ordering.look(self.connections, lease.fenced, now)
+
+    def _show(self, lease: Lease, _: float) -> None:
+        seen.write("queues", queues.look(self.connections.broker, time.time()), lease.fenced)
 
     def blind(self, problem: Exception) -> None:
         """One side cannot be seen: whatever was suspected before says nothing any more."""

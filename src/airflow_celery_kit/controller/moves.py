@@ -1,36 +1,62 @@
-"""Runs in: airflow-controller; moves messages between the broker's steps, each in one breath of the server, so that none is ever away."""
+"""Runs in: airflow-controller; brings messages into their steps and into order there, in one breath of the server for each step.
+
+Workers take from the right of a list, senders push to the left.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_celery_kit.controller.broker import identity, list_of
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS
 
-# A worker that was quicker has taken it: then there is nothing to move. Workers take from the right, senders push to the left.
-MOVE = """
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
-return redis.call(ARGV[3], KEYS[2], ARGV[2])
+# For each message, the least urgent first: the list that it was in, what it was and what it becomes. One that a worker has taken
+# meanwhile is in no list any more, and stays away.
+PLACE = """
+local placed = 0
+for i = 1, #ARGV, 3 do
+    if redis.call('LREM', ARGV[i], 1, ARGV[i + 1]) == 1 then
+        redis.call('RPUSH', KEYS[1], ARGV[i + 2])
+        placed = placed + 1
+    end
+end
+return placed
 """
 
+# Step and turn: the least of both is the most urgent.
+Turn = tuple[int, Any]
+Found = tuple[str, int, bytes]
 
-def move(client: Any, queues: set[str], steps: Mapping[str, int]) -> int:
-    """Put messages, by their ids, into the lists of the steps given; return how many were moved.
 
-    One that becomes more urgent is the next of its step, one that becomes less urgent the last.
-    Raises valkey.ValkeyError.
+def arrange(client: Any, queues: Iterable[str], turns: Mapping[str, Turn]) -> int:
+    """Put messages, by their ids, into their steps, in the order of their turns; return how many were placed.
+
+    A step in which all is well is not touched. What is not in `turns` stays, and comes after them in its step. Raises valkey.ValkeyError.
     """
-    moved = 0
+    placed = 0
     for queue in queues:
-        for old in PRIORITY_STEPS:
-            for raw in client.lrange(list_of(queue, old), 0, -1):
-                new = steps.get(identity(raw), old)
-                if new != old:
-                    # What becomes more urgent has waited: it is the next of its step.
-                    end = "RPUSH" if new < old else "LPUSH"
-                    lists = (list_of(queue, old), list_of(queue, new))
-                    moved += client.eval(MOVE, len(lists), *lists, raw, with_priority(raw, new), end) > 0
-    return moved
+        there = list(_messages(client, queue, turns))
+        for step in PRIORITY_STEPS:
+            wanted = sorted((one for one in there if turns[one[0]][0] == step), key=lambda one: turns[one[0]][1])
+            present = [name for name, found, _ in there if found == step]
+            if present != [name for name, *_ in wanted] and wanted:
+                placed += _place(client, queue, step, wanted)
+    return placed
+
+
+def _messages(client: Any, queue: str, turns: Mapping[str, Turn]) -> Iterator[Found]:
+    """Yield id, step and text of the messages that have a turn, the next to be taken first."""
+    for step in PRIORITY_STEPS:
+        for raw in reversed(client.lrange(list_of(queue, step), 0, -1)):
+            if (name := identity(raw)) in turns:
+                yield name, step, raw
+
+
+def _place(client: Any, queue: str, step: int, wanted: list[Found]) -> int:
+    arguments: list[Any] = []
+    for _, old, raw in reversed(wanted):
+        arguments += [list_of(queue, old), raw, raw if old == step else with_priority(raw, step)]
+    return int(client.eval(PLACE, 1, list_of(queue, step), *arguments))
 
 
 def with_priority(raw: bytes, step: int) -> str:

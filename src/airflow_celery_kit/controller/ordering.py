@@ -3,56 +3,63 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from airflow_celery_kit import rules
 from airflow_celery_kit.controller import moves, pools, waiting
 from airflow_celery_kit.controller.database import Fence
+from airflow_celery_kit.controller.durations import Durations
 from airflow_celery_kit.controller.sight import Connections
 from airflow_celery_kit.core.ordering import table
-from airflow_celery_kit.core.ordering.policy import Policy, Situation, Waiting
+from airflow_celery_kit.core.ordering.policy import Policy, Situation, Waiting, whole
 from airflow_celery_kit.core.priorities import step
-from airflow_celery_kit.core.routing import Routing
-
-# What tasks take changes slowly.
-DURATIONS_SECONDS = 60.0
+from airflow_celery_kit.core.routing import BUILT_IN, Routing
 
 Say = Callable[..., None]
 
 
 @dataclass
 class Ordering:
-    """What the loop keeps between two looks. `policy` is the deployment's, `bound` the longest wait in seconds, `ahead` messages per slot."""
+    """What the loop keeps between two looks.
+
+    `policy` is the deployment's, `bound` the longest wait in seconds, `ahead` how many messages are sent for each slot that is taken,
+    None to leave pools alone. A policy that only a Dag's tag names must be a file in the folder `plugins`.
+    """
 
     routing: Routing
     policy: str
     bound: float
     ahead: float | None
     say: Say
+    plugins: Path | None = None
     policies: dict[str, Policy | None] = field(default_factory=dict)
-    durations: dict[tuple[str, str], float | None] = field(default_factory=dict)
-    durations_at: float = 0.0
+    durations: Durations = field(default_factory=Durations)
     failed: set[str] = field(default_factory=set)
 
     def look(self, connections: Connections, fence: Fence, now: float) -> None:
         """Weigh and move once. `now` is steady, in seconds. Raises LeaseLostError, psycopg2.Error, valkey.ValkeyError."""
         reports = list(connections.broker.reports().values())
-        if self.ahead is not None and (changed := pools.resize(pools.slots_of(reports), self.ahead, fence)):
-            self.say("pools", **changed)
-        if not self._changes(connections):
+        self._resize(reports, fence)
+        if self._chosen() <= set(table.STATIC) and not waiting.are_concerned(connections.metadata):
             return
         tasks = waiting.read(connections.metadata)
         weights = self._weights(tasks, connections, busy_of(reports), now)
         current = {task.id: task for task in tasks}
         wanted = {one: weight for one, weight in weights.items() if weight != current[one].weight}
         if wanted:
-            done = waiting.write(wanted, {one: current[one].base for one in wanted}, fence)
-            self._move({one: weights[one] for one in done}, current, connections)
+            waiting.write(wanted, current, fence)
+        self._arrange([replace(task, weight=weights.get(task.id, task.weight)) for task in tasks], connections)
 
-    def _changes(self, connections: Connections) -> bool:
-        ruled = {self.policy, *(rule.policy for rule in self.routing.rules if rule.policy)}
-        return not ruled <= set(table.STATIC) or waiting.are_tagged(connections.metadata)
+    def _resize(self, reports: list[Mapping[str, Any]], fence: Fence) -> None:
+        slots = {queue: number for queue, number in pools.slots_of(reports).items() if queue in self.routing.queues}
+        if self.ahead is not None and (changed := pools.resize(slots, self.ahead, fence)):
+            self.say("pools", **changed)
+
+    def _chosen(self) -> set[str]:
+        """Return the policies that the operator chose."""
+        return {self.policy, *(rule.policy for rule in self.routing.rules if rule.policy)}
 
     def _weights(
         self, tasks: list[Waiting], connections: Connections, busy: Mapping[str, float], now: float
@@ -61,20 +68,18 @@ class Ordering:
         weights: dict[str, int] = {}
         for name, group in waiting.chosen(tasks, self.routing, self.policy).items():
             if policy := self._policy(name):
-                weights |= self._ask(name, policy, self._with_durations(group, connections, now), situation)
+                if policy.needs_durations:
+                    group = self.durations.of(group, connections.metadata, now)  # noqa: PLW2901
+                weights |= self._ask(name, policy, group, situation)
+            elif name not in self.failed:
+                weights |= {task.id: task.base for task in group}
         return weights
 
-    def _with_durations(self, tasks: list[Waiting], connections: Connections, now: float) -> list[Waiting]:
-        unknown = any((task.dag_id, task.task_id) not in self.durations for task in tasks)
-        if unknown or now - self.durations_at > DURATIONS_SECONDS:
-            self.durations = waiting.expected(connections.metadata, tasks)
-            self.durations_at = now
-        return [replace(task, expected=self.durations.get((task.dag_id, task.task_id))) for task in tasks]
-
     def _ask(self, name: str, policy: Policy, tasks: list[Waiting], situation: Situation) -> dict[str, int]:
+        known = {task.id for task in tasks}
         try:
-            given = policy.weigh_all(tasks, situation)
-        except Exception as problem:
+            given = {one: whole(weight) for one, weight in policy.weigh_all(tasks, situation).items() if one in known}
+        except (Exception, SystemExit) as problem:
             self._fails(name, problem)
             return {}
         self.failed.discard(name)
@@ -83,22 +88,29 @@ class Ordering:
     def _policy(self, name: str) -> Policy | None:
         if name not in self.policies:
             try:
-                self.policies[name] = table.policy(name)
-            except Exception as problem:
+                self.policies[name] = table.policy(self._trusted(name))
+            except (Exception, SystemExit) as problem:
                 self.policies[name] = None
                 self._fails(name, problem)
         return self.policies[name]
 
-    def _fails(self, name: str, problem: Exception) -> None:
+    def _trusted(self, name: str) -> str:
+        """Return a policy's name. Raises ImportError for one that no operator chose and that is no plugin: anybody may write a tag."""
+        module = name.rpartition(".")[0]
+        if name in BUILT_IN or name in self._chosen() or (self.plugins and (self.plugins / f"{module}.py").is_file()):
+            return name
+        raise ImportError(f"there is no {module}.py in the folder of plugins")
+
+    def _fails(self, name: str, problem: BaseException) -> None:
         if name not in self.failed:
             self.failed.add(name)
             self.say("policy fails", policy=name, reason=f"{type(problem).__name__}: {problem}")
 
-    def _move(self, weights: Mapping[str, int], tasks: Mapping[str, Waiting], connections: Connections) -> None:
-        queued = [task for one, task in tasks.items() if one in weights and task.state == "queued"]
-        steps = {task.message: step(weights[task.id]) for task in queued}
-        if moved := moves.move(connections.broker.client, {task.queue for task in queued}, steps):
-            self.say("moved", messages=moved)
+    def _arrange(self, tasks: list[Waiting], connections: Connections) -> None:
+        queued = [task for task in tasks if task.state == "queued"]
+        turns = {task.message: (step(task.weight), (-task.weight, -task.waited)) for task in queued}
+        if placed := moves.arrange(connections.broker.client, {task.queue for task in queued}, turns):
+            self.say("moved", messages=placed)
 
 
 def busy_of(reports: list[Mapping[str, Any]]) -> dict[str, float]:
@@ -116,13 +128,14 @@ def from_environment(environment: Mapping[str, str], say: Say) -> Ordering:
 
     Raises ConfigurationError for rules that cannot be used.
     """
-    if folder := environment.get("AIRFLOW__CORE__PLUGINS_FOLDER"):
+    folder, ahead = environment.get("AIRFLOW__CORE__PLUGINS_FOLDER"), environment.get("KIT_BACKLOG")
+    if folder:
         sys.path.append(folder)
-    ahead = environment.get("KIT_BACKLOG")
     return Ordering(
         routing=rules.from_environment(environment),
         policy=environment.get("KIT_PRIORITY_POLICY") or "airflow",
         bound=float(environment.get("KIT_LONGEST_WAIT", "600s").rstrip("s")),
         ahead=float(ahead) if ahead else None,
         say=say,
+        plugins=Path(folder) if folder else None,
     )

@@ -12,6 +12,13 @@ from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.core.routing import pool_of
 
 RESIZE = "UPDATE slot_pool SET slots = %(slots)s WHERE pool = %(pool)s AND slots <> %(slots)s"
+# Tasks whose pool was deleted in the UI would never be sent.
+MAKE = """
+INSERT INTO slot_pool (pool, slots, description, include_deferred)
+SELECT %(pool)s, %(slots)s, 'new work of this queue that names no pool; the controller sets its size', false
+WHERE NOT EXISTS (SELECT 1 FROM slot_pool WHERE pool = %(pool)s)
+ON CONFLICT (pool) DO NOTHING
+"""
 
 
 def slots_of(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -24,7 +31,9 @@ def slots_of(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def resize(slots: Mapping[str, int], ahead: float, fence: Fence) -> dict[str, int]:
-    """Give each queue's pool its slots and `ahead` times as many; return the pools that changed. A queue without workers keeps its size.
+    """Give each queue's pool its slots and `ahead` times as many; return the pools that changed or were missing.
+
+    A queue without workers keeps its size.
 
     Raises LeaseLostError from the fence and psycopg2.Error.
     """
@@ -32,7 +41,8 @@ def resize(slots: Mapping[str, int], ahead: float, fence: Fence) -> dict[str, in
     for queue, number in slots.items():
         size = math.ceil(number * (1 + ahead))
         with fence() as cursor:
-            cursor.execute(RESIZE, {"pool": pool_of(queue), "slots": size})
-            if cursor.rowcount:
-                changed[pool_of(queue)] = size
+            for statement in (RESIZE, MAKE):
+                cursor.execute(statement, {"pool": pool_of(queue), "slots": size})
+                if cursor.rowcount:
+                    changed[pool_of(queue)] = size
     return changed

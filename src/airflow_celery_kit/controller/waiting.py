@@ -11,22 +11,12 @@ from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.core.ordering.policy import Waiting
 from airflow_celery_kit.core.routing import TAG, Choice, Facts, Routing, RoutingError
 
-# Who waits longest is weighed; whoever comes behind so many is weighed when his turn is nearer.
-MOST = 5000
-# Runs that say how long a task takes.
-LAST_RUNS = 20
+# Of more than these only those that wait longest are weighed.
+MOST = 20_000
 
 READ = files("airflow_celery_kit.controller").joinpath("waiting.sql").read_text
-TAGGED = "SELECT 1 FROM dag_tag WHERE name LIKE %(prefix)s LIMIT 1"
-EXPECTED = """
-SELECT asked.dag_id, asked.task_id, (
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY duration) FROM (
-        SELECT duration FROM task_instance ti
-        WHERE ti.dag_id = asked.dag_id AND ti.task_id = asked.task_id AND ti.state = 'success'
-        ORDER BY ti.run_id DESC LIMIT %(runs)s
-    ) last
-) FROM unnest(%(dags)s::text[], %(tasks)s::text[]) AS asked (dag_id, task_id)
-"""
+# Also after the last Dag has gone back to weights that stay, until what was given is taken back.
+CONCERNED = "SELECT EXISTS (SELECT 1 FROM dag_tag WHERE name LIKE %(prefix)s) OR EXISTS (SELECT 1 FROM kit.base_weight)"
 # A row that the scheduler has in hand is left to the next look.
 WEIGH = """
 UPDATE task_instance SET priority_weight = given.weight
@@ -37,20 +27,23 @@ WHERE task_instance.id IN (
 RETURNING task_instance.id::text
 """
 KEEP = """
-INSERT INTO kit.weight (task_instance, base, given) VALUES %s
-ON CONFLICT (task_instance) DO UPDATE SET base = excluded.base, given = excluded.given
+INSERT INTO kit.base_weight (dag_id, run_id, task_id, map_index, base, given) VALUES %s
+ON CONFLICT (dag_id, run_id, task_id, map_index) DO UPDATE SET base = excluded.base, given = excluded.given
 """
+# A retry, a deferral and a sensor between two looks wait again, with what they were given; a retry under another id.
 FORGET = """
-DELETE FROM kit.weight WHERE NOT EXISTS (
-    SELECT 1 FROM task_instance WHERE id = weight.task_instance AND state IN ('scheduled', 'queued'))
+DELETE FROM kit.base_weight weight WHERE NOT EXISTS (
+    SELECT 1 FROM task_instance ti
+    WHERE ti.dag_id = weight.dag_id AND ti.run_id = weight.run_id AND ti.task_id = weight.task_id AND ti.map_index = weight.map_index
+      AND (ti.state IS NULL OR ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed')))
 """
 
 
-def are_tagged(connection: Any) -> bool:
-    """Return whether any Dag has a tag of the kit's. Raises psycopg2.Error."""
+def are_concerned(connection: Any) -> bool:
+    """Return whether any Dag has a tag of the kit's, or any task a weight from it. Raises psycopg2.Error."""
     with connection, connection.cursor() as cursor:
-        cursor.execute(TAGGED, {"prefix": f"{TAG}%"})
-        return cursor.fetchone() is not None
+        cursor.execute(CONCERNED, {"prefix": f"{TAG}%"})
+        return bool(cursor.fetchone()[0])
 
 
 def read(connection: Any) -> list[Waiting]:
@@ -86,31 +79,24 @@ def choose(routing: Routing, facts: Facts) -> Choice:
         return Choice()
 
 
-def expected(connection: Any, tasks: Sequence[Waiting]) -> dict[tuple[str, str], float | None]:
-    """Return by Dag and task how many seconds the median of the last successful runs took. Raises psycopg2.Error."""
-    asked = sorted({(task.dag_id, task.task_id) for task in tasks})
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            EXPECTED, {"runs": LAST_RUNS, "dags": [dag for dag, _ in asked], "tasks": [task for _, task in asked]}
-        )
-        return {(dag, task): seconds for dag, task, seconds in cursor.fetchall()}
-
-
-def write(weights: Mapping[str, int], bases: Mapping[str, int], fence: Fence) -> set[str]:
-    """Give task instances their weights, keep what they were created with; return the ids of those that still waited.
+def write(weights: Mapping[str, int], tasks: Mapping[str, Waiting], fence: Fence) -> set[str]:
+    """Give task instances, by id, their weights, and keep what they were created with; return the ids of those that still waited.
 
     Raises LeaseLostError from the fence and psycopg2.Error; then nothing was changed.
     """
     with fence() as cursor:
         rows = execute_values(cursor, WEIGH, list(weights.items()), page_size=MOST, fetch=True)
         changed = {one for (one,) in rows}
-        kept = [(one, bases[one], weights[one]) for one in changed]
+        kept = [
+            (task.dag_id, task.run_id, task.task_id, task.map_index, task.base, weights[task.id])
+            for task in map(tasks.__getitem__, changed)
+        ]
         if kept:
-            execute_values(cursor, KEEP, kept, template="(%s::uuid, %s, %s)", page_size=MOST)
+            execute_values(cursor, KEEP, kept, page_size=MOST)
     return changed
 
 
 def forget(connection: Any) -> None:
-    """Drop the weights of task instances that wait no more. Raises psycopg2.Error."""
+    """Drop the weights of task instances that are done. Raises psycopg2.Error."""
     with connection, connection.cursor() as cursor:
         cursor.execute(FORGET)

@@ -17,7 +17,7 @@ def parse(text: str) -> Routing:
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         raise RoutingError(f"line {mark.line + 1 if mark else 1}: {problem.problem}") from problem
-    except (yaml.YAMLError, RecursionError) as problem:
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise RoutingError(f"line 1: {str(problem).splitlines()[0]}") from problem
     try:
         found = Routing.model_validate({} if content is None else content)

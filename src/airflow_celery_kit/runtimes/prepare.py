@@ -16,6 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
 from airflow_celery_kit import rules
+from airflow_celery_kit.controller import pools
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
 from airflow_celery_kit.errors import ConfigurationError
@@ -37,16 +38,20 @@ CREATE TABLE IF NOT EXISTS kit.lease (
     name text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL
 );
 INSERT INTO kit.lease VALUES ('repair', '', 0, now()) ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS kit.weight (task_instance uuid PRIMARY KEY, base integer NOT NULL, given integer NOT NULL);
+CREATE TABLE IF NOT EXISTS kit.base_weight (
+    dag_id text, run_id text, task_id text, map_index integer, base integer NOT NULL, given integer NOT NULL,
+    PRIMARY KEY (dag_id, run_id, task_id, map_index)
+);
 CREATE TABLE IF NOT EXISTS kit.seen (what text PRIMARY KEY, at timestamptz NOT NULL, facts jsonb NOT NULL);
 GRANT USAGE ON SCHEMA kit TO kit;
 GRANT SELECT, UPDATE ON kit.lease TO kit;
-GRANT SELECT, INSERT, UPDATE, DELETE ON kit.weight TO kit;
+GRANT SELECT, INSERT, UPDATE, DELETE ON kit.base_weight TO kit;
 GRANT SELECT, INSERT, UPDATE ON kit.seen TO kit;
-GRANT SELECT ON task_instance, dag_run, dag_tag, deadline, slot_pool TO kit;
+GRANT SELECT ON task_instance, dag, dag_run, dag_tag, deadline, slot_pool TO kit;
 GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_heartbeat_at, updated_at, priority_weight)
     ON task_instance TO kit;
-GRANT UPDATE (slots) ON slot_pool TO kit;
+GRANT UPDATE (slots), INSERT ON slot_pool TO kit;
+GRANT USAGE ON SEQUENCE slot_pool_id_seq TO kit;
 """
 RESULTS_GRANTS = """
 GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
@@ -54,16 +59,10 @@ GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
 CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status = 'STARTED';
 """
 
-POOL = """
-INSERT INTO slot_pool (pool, slots, description, include_deferred)
-VALUES (%(pool)s, %(slots)s, 'tasks of this queue that name no pool; the controller sets its size', false)
-ON CONFLICT (pool) DO NOTHING
-"""
-
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 4
+KIT_SCHEMA = 5
 WAKE_QUERY = "SELECT count(*) = 2 FROM pg_trigger WHERE tgname = 'kit_wake'"
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "DROP TRIGGER IF EXISTS kit_wake ON task_instance; DROP TRIGGER IF EXISTS kit_wake ON dag_run"
@@ -182,26 +181,28 @@ def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
     sys.path.append(environment.get("AIRFLOW__CORE__PLUGINS_FOLDER", ""))
     try:
         found = rules.from_environment(environment)
-        for name in {
-            environment.get("KIT_PRIORITY_POLICY", "airflow"),
-            *(rule.policy or "airflow" for rule in found.rules),
-        }:
-            table.policy(name)
-    except (ConfigurationError, ImportError, TypeError) as problem:
+    except ConfigurationError as problem:
         raise SystemExit(str(problem)) from problem
+    for name in {
+        environment.get("KIT_PRIORITY_POLICY", "airflow"),
+        *(rule.policy or "airflow" for rule in found.rules),
+    }:
+        try:
+            table.policy(name)
+        except Exception as problem:
+            raise SystemExit(f"priority policy {name} cannot be used: {problem}") from problem
     return found
 
 
 def make_pools(routing: Routing) -> None:
-    """Make a pool for each queue where there is none, of the size of everything that may run; the controller holds it near the slots."""
+    """Make a pool for each queue where there is none, of the size of all that may run; the controller holds it near the slots."""
     with (
         contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
         connection,
         connection.cursor() as cursor,
     ):
         for queue in routing.queues:
-            values = {"pool": pool_of(queue), "slots": os.environ["AIRFLOW__CORE__PARALLELISM"]}
-            cursor.execute(POOL, values)
+            cursor.execute(pools.MAKE, {"pool": pool_of(queue), "slots": os.environ["AIRFLOW__CORE__PARALLELISM"]})
 
 
 def migrate() -> None:

@@ -20,8 +20,10 @@ from airflow_celery_kit.core.priorities import LAST
 
 SHARE = 0.05
 HOLD_SECONDS = 0.25
-# Valkey rounds a shorter time down to none, which means for ever.
-LEAST_SECONDS = 0.002
+# The server looks for reads whose time is over so often (`hz` in config/valkey.conf); it cannot keep a slot for less.
+LEAST_SECONDS = 0.02
+# A rest that would be rounded down to nothing means for ever.
+MOMENT = 0.002
 # With these a successor is more urgent than the task before it.
 POLICIES = ("finish-first", "aging")
 WRITTEN_AGAINST = {"_brpop_start": "06723d707ddf"}
@@ -36,13 +38,15 @@ class Holds:
 
     def keep(self, step: int, ran: float) -> None:
         """Keep a slot after a task of this step that ran so many seconds."""
-        if step > LAST and (seconds := min(HOLD_SECONDS, SHARE * ran)) > LEAST_SECONDS:
-            self.kept.append((self.clock() + seconds, step))
+        now = self.clock()
+        self.kept = [one for one in self.kept if one[0] > now]
+        if step > LAST and (seconds := min(HOLD_SECONDS, SHARE * ran)) >= LEAST_SECONDS:
+            self.kept.append((now + seconds, step))
 
     def limit(self, free: int) -> tuple[int, float] | None:
         """Return how many steps may be taken from now, and for how many seconds; None when any of the `free` slots takes all."""
         now = self.clock()
-        self.kept = sorted(one for one in self.kept if one[0] > now + LEAST_SECONDS)[-free:] if free else []
+        self.kept = sorted(one for one in self.kept if one[0] > now + MOMENT)[-free:] if free else []
         if len(self.kept) < free or not self.kept:
             return None
         return max(step for _, step in self.kept), self.kept[0][0] - now

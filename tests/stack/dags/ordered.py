@@ -25,13 +25,14 @@ def last_in_line() -> None:
 
 
 def forty() -> None:
-    """New work, all due at once."""
-    work.expand(index=list(range(40)))
+    """Half of it is new work, the other half continues a workflow."""
+    work.expand(index=list(range(20)))
+    work.override(task_id="later").expand(index=plan(20))
 
 
 @dag(**SECONDS)
 def urgent():
-    """Ends its workflow: step 0."""
+    """Ends its workflow, the most urgent that work without an age can be."""
     work.expand(index=plan(64))
 
 

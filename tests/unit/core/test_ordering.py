@@ -1,5 +1,6 @@
 """The priority policies: what each puts first, and that nothing starves where that is promised."""
 
+import re
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +14,9 @@ from airflow_celery_kit.core.ordering.deadline import Deadline
 from airflow_celery_kit.core.ordering.durations import FastAndHeavy
 from airflow_celery_kit.core.ordering.policy import Policy, Situation, Waiting, rounded, whole
 from airflow_celery_kit.core.ordering.saturation import Saturation
-from airflow_celery_kit.core.priorities import GREATEST, step
+from airflow_celery_kit.core.priorities import GREATEST, finish_first, step
+from airflow_celery_kit.core.routing import BUILT_IN
+from airflow_celery_kit.knobs import POLICY
 
 TASK = Waiting("1", "d", "r", "t", -1, (), "default", "scheduled", "", 64, 64, waited=0.0, run_age=0.0)
 HERE = Situation(shares={"gold": 6, "silver": 3, "bronze": 1}, bound=600.0)
@@ -39,10 +42,16 @@ def test_aging_leaves_young_tasks_their_weight_and_passes_everything_at_half_of_
     assert weight(Aging(), base=1, waited=590) > weight(Aging(), base=512, waited=310)
 
 
-def test_aging_never_makes_a_task_less_urgent():
-    weights = [weight(Aging(), base=64, waited=second) for second in range(0, 2000, 5)]
+@pytest.mark.parametrize("base", [1, 64, 2**20, GREATEST])
+def test_aging_never_makes_a_task_less_urgent(base):
+    weights = [weight(Aging(), base=base, waited=second) for second in range(0, 2000, 5)]
     assert weights == sorted(weights)
     assert len(set(weights[:60])) <= 11, "rows would be written at every look"
+
+
+@pytest.mark.parametrize("policy", [Aging(), FastAndHeavy()])
+def test_what_is_overdue_passes_whatever_an_author_calls_urgent(policy):
+    assert weight(policy, base=1, waited=301, expected=3600.0) > finish_first(10_000, 0)
 
 
 def test_the_one_with_the_least_slack_is_first_and_one_without_a_deadline_waits():
@@ -163,3 +172,9 @@ def test_a_policy_of_the_user_s_own_is_a_class_with_one_method(plugins):
 def test_one_that_is_none_is_an_error_that_names_it(plugins, name, problem):
     with pytest.raises(problem, match=name.partition(".")[0]):
         table.policy(name)
+
+
+def test_rules_and_settings_know_the_same_policies():
+    assert set(BUILT_IN) == {*table.POLICIES, *table.STATIC}
+    assert all(re.fullmatch(POLICY, name) for name in BUILT_IN)
+    assert not re.fullmatch(POLICY, "best")

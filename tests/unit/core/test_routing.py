@@ -97,6 +97,7 @@ def test_a_tag_that_means_nothing_names_the_dag_and_the_word(tag, word):
         ("a: b: c\n", 1, "not allowed"),
         ("- default\n", 1, "dictionary"),
         ("\0", 1, "character"),
+        ("rules: [{when: {dag: 2024-99-99}, queue: heavy}]", 1, "month"),
     ],
 )
 def test_a_bad_file_names_the_line_and_the_reason(text, line, word):

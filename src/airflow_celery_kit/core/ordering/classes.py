@@ -13,6 +13,8 @@ FIRST = 511
 class Classes(Policy):
     """Each class starts tasks in proportion to its share while it has some that wait; a task of no class belongs to the least."""
 
+    needs_durations = False
+
     def __init__(self) -> None:
         self.passed: dict[str, float] = {}
         self.seen: dict[str, str] = {}

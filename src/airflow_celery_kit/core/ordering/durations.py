@@ -1,6 +1,6 @@
 """Runs in: airflow-controller; pure: short work first, by what the last runs took."""
 
-from airflow_celery_kit.core.ordering.policy import Policy, Situation, Waiting, rounded
+from airflow_celery_kit.core.ordering.policy import OVERDUE, Policy, Situation, Waiting, rounded
 from airflow_celery_kit.core.priorities import MOST_URGENT
 
 # A task that has never succeeded, in seconds.
@@ -13,6 +13,6 @@ class FastAndHeavy(Policy):
     def weigh(self, task: Waiting, situation: Situation) -> int:
         """Return a weight that falls with the expected duration."""
         if task.waited >= situation.bound / 2:
-            return 2 * MOST_URGENT
+            return OVERDUE + int(task.waited)
         expected = UNKNOWN_SECONDS if task.expected is None else task.expected
         return rounded(MOST_URGENT / (1 + expected))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from airflow_celery_kit.core.priorities import GREATEST
 
+# Above every weight of authors and of what merely is urgent.
+OVERDUE = 2**30
 # A weight keeps this many bits, so that time changes it now and then only, not at every look.
 KEPT_BITS = 3
 
@@ -49,6 +51,9 @@ class Situation:
 
 class Policy:
     """Weighs what waits: the greatest first, twice the weight is one step of the broker, 512 and more the first."""
+
+    # Whether it asks what a task is expected to take.
+    needs_durations = True
 
     def weigh(self, task: Waiting, situation: Situation) -> int:
         """Return the weight of one task, 1 to 2147483647."""

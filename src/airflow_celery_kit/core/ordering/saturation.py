@@ -11,6 +11,8 @@ FACTOR = 4
 class Saturation(Policy):
     """Keeps all of a machine in use: a task of the kind that is short at the moment comes two steps sooner, of the other two later."""
 
+    needs_durations = False
+
     def weigh(self, task: Waiting, situation: Situation) -> int:
         """Return the task's own weight, greater or smaller by what its workers lack."""
         busy = situation.busy.get(task.queue)
