@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
@@ -24,6 +26,7 @@ def waiting(stack: Stack, dag: str, run: str) -> list[dict[str, Any]]:
     return [task for task in found if task["state"] in ("scheduled", "queued")]
 
 
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_under_aging_nothing_waits_longer_than_the_bound_while_urgent_work_has_no_end(stack: Stack) -> None:
     stack.wait_ready()
     for dag in ("urgent", "aged", "forgotten"):

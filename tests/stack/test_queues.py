@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.stack.harness.stack import Stack
@@ -50,6 +51,7 @@ def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
     wait_for("an empty queue", lambda: default(stack).get("waiting") == 0, 30, lambda: default(stack))
 
 
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_every_route_refuses_strangers_and_users_without_the_permission(stack: Stack) -> None:
     stack.wait_ready()
     routes = routes_of(stack)

@@ -21,6 +21,7 @@ from tests.stack.harness.stack import Stack, alive
 from tests.stack.harness.wait import wait_for
 
 VICTIM, SLOTS = WORKERS[1], 4
+DUE = "SELECT count(*) FROM task_instance WHERE dag_id = 'hundred_receipts' AND state IN ('scheduled', 'queued')"
 
 
 def on(load: Load, worker: str, what: str = "start") -> list[dict]:
@@ -200,7 +201,9 @@ def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
     running.wait_started(12)
     stack.kit("drain")
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
-    wait_for("messages in the queue", lambda: stack.waiting() >= 100, 60)
+    # A slot's next task is sent ahead; what waits beyond that waits in Airflow.
+    wait_for("messages in the queue", lambda: stack.waiting() >= 12, 60, stack.waiting)
+    wait_for("a hundred tasks that wait", lambda: stack.sql(DUE, database="airflow") == [(100,)], 60)
     time.sleep(evidence.outage)
     assert load.receipts("start") == []
     stack.kit("resume")
