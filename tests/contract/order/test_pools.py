@@ -1,0 +1,44 @@
+"""The pools of the queues, and the rights of the role that holds them."""
+
+import psycopg2
+import pytest
+
+from airflow_celery_kit.controller import pools
+from tests.contract.order.parts import fence
+from tests.contract.tables import METADATA
+
+
+def test_a_pool_that_was_deleted_is_made_again(ready, kit):
+    assert pools.resize({"default": 4}, 1.0, fence(kit)) == {"queue_default": 8}
+    assert pools.resize({"default": 4}, 1.0, fence(kit)) == {}
+    assert ready.query("SELECT pool, slots, include_deferred FROM slot_pool", **METADATA) == [
+        ("queue_default", 8, False)
+    ]
+
+
+def test_a_pool_follows_the_slots_of_its_queue_and_one_without_workers_stays(ready, kit):
+    for pool in ("queue_default", "queue_heavy"):
+        ready.query("INSERT INTO slot_pool (pool, slots, include_deferred) VALUES (%s, 32, false)", pool, **METADATA)
+    reports = [{"queues": ["default"], "slots": 4}, {"queues": ["default", "other"], "slots": 4}, {}]
+    slots = pools.slots_of(reports)
+    assert slots == {"default": 8, "other": 4}
+    assert pools.resize({"default": 8}, 1.0, fence(kit)) == {"queue_default": 16}
+    assert pools.resize({"default": 8}, 1.0, fence(kit)) == {}
+    assert ready.query("SELECT pool, slots FROM slot_pool ORDER BY 1", **METADATA) == [
+        ("queue_default", 16),
+        ("queue_heavy", 32),
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE slot_pool SET pool = 'x'",
+        "DELETE FROM slot_pool",
+        "DELETE FROM dag_run",
+        "UPDATE dag_tag SET name = 'x'",
+    ],
+)
+def test_the_role_may_do_no_more_than_that(kit, statement):
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege), kit, kit.cursor() as cursor:
+        cursor.execute(statement)
