@@ -199,6 +199,18 @@ def test_an_order_that_fails_is_said_once_and_keeps_no_controller_from_looking(r
     assert rows(ready), "what comes after it is done"
 
 
+def test_weights_that_cannot_be_forgotten_blind_no_controller(ready, connections, capsys):
+    ready.query("REVOKE DELETE ON kit.base_weight FROM kit", **METADATA)
+    try:
+        leader = Controller(connections())
+        for now in (0.0, 100.0, 200.0):
+            leader.step(now)
+    finally:
+        ready.query("GRANT DELETE ON kit.base_weight TO kit", **METADATA)
+    assert leader.seeing_since == 0.0
+    assert capsys.readouterr().out.count("permission denied for table base_weight") == 1
+
+
 def test_a_controller_that_cannot_see_keeps_nothing(ready, connections, nearly_full):
     blind = Controller(connections())
     with pytest.raises(valkey.OutOfMemoryError):

@@ -50,6 +50,7 @@ class Controller:
     seeing_since: float | None = None
     token: int | None = None
     tidied: float = 0.0
+    forgot: float = 0.0
     ordering: Ordering | None = None
     failing: dict[str, str] = field(default_factory=dict)
 
@@ -70,7 +71,7 @@ class Controller:
 
     def _beside_repair(self, lease: Lease, now: float) -> None:
         """Do what may fail without a bearing on repair; what fails is said once."""
-        for name, chore in (("ordering", self._order), ("queues", self._show)):
+        for name, chore in (("ordering", self._order), ("weights", self._forget), ("queues", self._show)):
             try:
                 chore(lease, now)
                 self.failing.pop(name, None)
@@ -83,6 +84,11 @@ class Controller:
     def _order(self, lease: Lease, now: float) -> None:
         if self.ordering:
             self.ordering.look(self.connections, lease.fenced, now)
+
+    def _forget(self, _: Lease, now: float) -> None:
+        if now - self.forgot >= TIDY_SECONDS:
+            self.forgot = now
+            waiting.forget(self.connections.metadata)
 
     def _show(self, lease: Lease, _: float) -> None:
         seen.write("queues", queues.look(self.connections.broker, time.time()), lease.fenced)
@@ -105,7 +111,6 @@ class Controller:
             self.tidied = now
             if dropped := self.connections.broker.drop_orphan_replies():
                 say("tidied", reply_queues=dropped)
-            waiting.forget(self.connections.metadata)
 
 
 def act(finding: Finding, fence: database.Fence, connections: Connections) -> bool:
