@@ -24,18 +24,12 @@ WORKLOAD = json.dumps(
 
 
 @pytest.fixture
-def app(stack, monkeypatch):
+def app(publisher) -> Celery:
     """A Celery app with the kit's credentials, transport options and router, as its settings module puts them together."""
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(stack.settings.secrets / "valkey_password"))
-    celery = Celery("airflow", broker=f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0", set_as_current=False)
-    celery.conf.update(
-        task_routes=(route,), task_default_queue=QUEUE, task_send_sent_event=True, broker_connection_retry=False,
-        broker_transport_options=dict(broker.TRANSPORT_OPTIONS), **broker.credentials(),
-    )  # fmt: skip
-    yield celery
-    celery.close()
-    for key in stack.valkey.keys("*"):
-        stack.valkey.delete(key)
+    publisher.conf.update(
+        task_routes=(route,), task_default_queue=QUEUE, task_send_sent_event=True, broker_connection_retry=False
+    )
+    return publisher
 
 
 def step(priority: int) -> str:

@@ -159,26 +159,15 @@ def test_the_role_may_do_no_more_than_that(connect, where, statement):
 
 
 @pytest.fixture
-def app(stack, monkeypatch):
+def app(publisher) -> Celery:
     """A Celery app that publishes as the scheduler does."""
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(stack.settings.secrets / "valkey_password"))
-    celery = Celery("airflow", broker=f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0", set_as_current=False)
-    celery.conf.update(
-        broker_transport_options=dict(worker_broker.TRANSPORT_OPTIONS), **worker_broker.credentials()
-    )  # fmt: skip
-    yield celery
-    celery.close()
-    for key in stack.valkey.keys("*"):
-        stack.valkey.delete(key)
+    return publisher
 
 
 @pytest.fixture
-def client(stack) -> valkey.Valkey:
+def client(controllers_client) -> valkey.Valkey:
     """A client with the controller's own login."""
-    settings = stack.settings
-    return valkey.Valkey(
-        port=settings.number("VALKEY_PORT"), username="kit", password=settings["CONTROLLER_PASSWORD"], socket_timeout=5
-    )  # fmt: skip
+    return controllers_client
 
 
 def test_messages_are_found_in_every_priority_and_in_the_hands_of_a_worker(app, client):

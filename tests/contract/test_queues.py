@@ -8,7 +8,6 @@ import psycopg2
 import pytest
 import valkey
 from celery import Celery
-from kombu import pools
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
@@ -29,38 +28,25 @@ WEIGHTS = {0: 512, 9: 1}
 
 
 @pytest.fixture
-def sent_at(stack, monkeypatch):
+def sent_at(publisher, monkeypatch):
     """Sends one task as the scheduler does, so many seconds before NOW; its step of priority decides its weight."""
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(stack.settings.secrets / "valkey_password"))
-    pools.reset()
-    celery = Celery("airflow", broker=f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0", set_as_current=False)
-    celery.conf.update(
-        task_routes=(route,), broker_transport_options=dict(worker_broker.TRANSPORT_OPTIONS), **worker_broker.credentials()
-    )  # fmt: skip
+    publisher.conf.task_routes = (route,)
 
     def send(seconds: float, queue: str = "default", step: int = 9) -> Celery:
         monkeypatch.setattr(
             "airflow_celery_kit.scheduler.router.time", SimpleNamespace(time=lambda: NOW - seconds)
         )  # fmt: skip
         workload = json.dumps({"ti": {"priority_weight": WEIGHTS[step]}})
-        celery.send_task("execute_workload", args=[workload], queue=queue)
-        return celery
+        publisher.send_task("execute_workload", args=[workload], queue=queue)
+        return publisher
 
-    yield send
-    celery.close()
-    # A connection that outlives the test believes that its queues are still bound.
-    pools.reset()
-    for key in stack.valkey.keys("*"):
-        stack.valkey.delete(key)
+    return send
 
 
 @pytest.fixture
-def client(stack) -> valkey.Valkey:
+def client(controllers_client) -> valkey.Valkey:
     """A client with the controller's own login."""
-    settings = stack.settings
-    return valkey.Valkey(
-        port=settings.number("VALKEY_PORT"), username="kit", password=settings["CONTROLLER_PASSWORD"], socket_timeout=5
-    )  # fmt: skip
+    return controllers_client
 
 
 @pytest.fixture

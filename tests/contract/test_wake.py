@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from airflow_celery_kit.scheduler import wake
-from tests.contract.conftest import wait_for
+from tests.contract.servers import wait_for
 from tests.contract.tables import METADATA, ROW
 
 SOON, LATER = 5.0, 0.3

@@ -4,11 +4,8 @@ import contextlib
 
 import psycopg2
 import pytest
-import valkey
-from celery import Celery
 
 from airflow_celery_kit.controller.broker import Broker
-from airflow_celery_kit.worker import broker as worker_broker
 from tests.contract.tables import METADATA
 
 
@@ -32,16 +29,6 @@ def kit(ready):
 
 
 @pytest.fixture
-def broker(stack, monkeypatch):
-    """The controller's client and an app that publishes as Airflow does; lists are emptied afterwards."""
-    settings = stack.settings
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(settings.secrets / "valkey_password"))
-    app = Celery(broker=f"redis://127.0.0.1:{settings['VALKEY_PORT']}/0", set_as_current=False)
-    app.conf.update(broker_transport_options=worker_broker.TRANSPORT_OPTIONS, **worker_broker.credentials())
-    client = valkey.Valkey(
-        port=settings.number("VALKEY_PORT"), username="kit", password=settings["CONTROLLER_PASSWORD"]
-    )
-    yield app, Broker(client)
-    app.close()
-    for key in stack.valkey.scan_iter("default*"):
-        stack.valkey.delete(key)
+def broker(publisher, controllers_client):
+    """An app that publishes as Airflow does, and what the controller sees of the broker."""
+    return publisher, Broker(controllers_client)

@@ -20,7 +20,7 @@ from kombu import pools
 from airflow_celery_kit.runtimes.servers import SYSTEM_HOME, Servers
 from airflow_celery_kit.settings import Settings
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
-from tests.contract.conftest import REPOSITORY, START_SECONDS, fresh_settings, wait_for
+from tests.contract.servers import REPOSITORY, START_SECONDS, fresh_settings, wait_for
 from tests.contract.smoke.app import QUEUE, make_app
 
 # The kit's own users may neither cut connections nor empty the server.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.conftest import wait_for
+from tests.contract.servers import wait_for
 from tests.contract.smoke.test_reconnect import CONNECTED, LOST
 from tests.contract.smoke.test_shutdown import PATIENCE
 

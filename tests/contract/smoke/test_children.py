@@ -4,7 +4,7 @@ import psutil
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from tests.contract.conftest import wait_for
+from tests.contract.servers import wait_for
 from tests.contract.smoke.app import LIMIT_SECONDS
 
 DEATHS = {

@@ -7,7 +7,7 @@ import pytest
 from celery import signals
 from kombu.exceptions import OperationalError
 
-from tests.contract.conftest import wait_for
+from tests.contract.servers import wait_for
 from tests.contract.smoke.app import WORKER_SIGNALS, make_app
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_celery_kit.worker.broker import TRANSPORT_OPTIONS
-from tests.contract.conftest import START_SECONDS
+from tests.contract.servers import START_SECONDS
 from tests.contract.smoke.app import QUEUE
 
 LOST = "consumer: Connection to broker lost"

@@ -6,7 +6,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.contract.conftest import wait_for
+from tests.contract.servers import wait_for
 from tests.contract.smoke.harness import COLD, WARM
 
 # How a worker is told to stop at once: by SIGQUIT, or by SIGTERM where that is remapped.

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.contract.conftest import START_SECONDS
+from tests.contract.servers import START_SECONDS
 from tests.contract.smoke.harness import COLD, WARM
 from tests.contract.smoke.test_shutdown import AT_ONCE, PATIENCE
 
