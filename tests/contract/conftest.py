@@ -1,6 +1,5 @@
 """What contract tests share: the two servers, the kit's roles and tables on them, a publisher, a health check's process."""
 
-import contextlib
 import os
 import resource
 import shutil

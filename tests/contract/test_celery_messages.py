@@ -10,7 +10,6 @@ from celery import Celery
 from redis.exceptions import AuthenticationError
 
 from airflow_celery_kit.scheduler.router import route
-from airflow_celery_kit.worker import broker
 
 QUEUE = "contract"
 TOKEN = "eyJhbGciOiJIUzUxMiJ9.secret-bearer-token.signature"

@@ -59,7 +59,8 @@ def test_classes_share_the_starts_and_what_waits_beyond_the_next_task_waits_in_a
     slots = sum(worker["slots"] for worker in ready["workers"] if "default" in worker["queues"])
     pool = "SELECT slots FROM slot_pool WHERE pool = 'queue_default'"
     wait_for("the pool's size", lambda: stack.sql(pool, database="airflow") == [(2 * slots,)], 60)
-    bronze, gold = stack.start_dag("class_bronze"), stack.start_dag("class_gold")
+    # What is sent between two looks of the controller is not yet in order: tasks are long beside the time between looks.
+    bronze, gold = stack.start_dag("class_bronze", {"seconds": 2}), stack.start_dag("class_gold", {"seconds": 2})
     wait_for(
         "both to work", lambda: {dag for dag, *_ in starts(stack, bronze, gold)} == {"class_bronze", "class_gold"}, 60
     )
@@ -67,7 +68,7 @@ def test_classes_share_the_starts_and_what_waits_beyond_the_next_task_waits_in_a
     assert ahead <= slots + 1, "new work in the broker is near the number of slots"
     wait_for("half of all starts", lambda: len(starts(stack, bronze, gold)) >= 40, 120)
     first = [dag for dag, *_ in starts(stack, bronze, gold)][:40]
-    assert 0.7 < first[8:].count("class_gold") / len(first[8:]) < 0.97, first
+    assert 0.65 < first[8:].count("class_gold") / len(first[8:]) < 0.97, first
     assert {stack.wait_run("class_gold", gold), stack.wait_run("class_bronze", bronze)} == {"success"}
 
 

@@ -60,7 +60,9 @@ class Stack:
 
     def kit_json(self, *arguments: str) -> Any:
         """Run kit and return the JSON it prints, whatever its exit code."""
-        return json.loads(self.kit(*arguments, "--json", check=False).stdout)
+        ended = self.kit(*arguments, "--json", check=False)
+        assert ended.stdout, f"kit {arguments} ended with {ended.returncode}\n{ended.stderr}"
+        return json.loads(ended.stdout)
 
     def call(
         self, command: list[str], timeout: float = UP_SECONDS, check: bool = True
