@@ -9,7 +9,7 @@ FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference
 REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
-.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench faults soak
+.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test-contract: venv ## run the tests on a real PostgreSQL and Valkey
 
 test-stack: venv ## run the tests on the whole stack
 	@$(PYTEST) tests/stack
+
+profiles: venv ## measure what each KIT_PROFILE costs, write docs/reference/profiles.md; about 15 minutes
+	@.venv/bin/python -m tests.benchmarks.profiles
 
 faults: venv ## inject every fault at full length, write docs/reference/faults.md; hours; COLUMN=stock ROWS=killed
 	@$(FAULTS) $(COLUMN_OPTION) $(ROWS_OPTION) -m "not soak"; status=$$?; $(REPORT) && exit $$status

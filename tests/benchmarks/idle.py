@@ -1,11 +1,13 @@
 """Runs in: `make bench`; what a stack uses while nothing is to do: CPU of its processes, CPU of its health checks, memory."""
 
+import os
 import statistics
 import time
 
+from airflow_celery_kit.runtimes import services
+from airflow_celery_kit.runtimes.environment import inherited
 from tests.benchmarks import cpu
 from tests.benchmarks.sides import Side
-from tests.stack.harness.stack import process_environment
 from tests.stack.test_health import cost_of, measured
 
 IDLE_SECONDS = 60
@@ -34,7 +36,8 @@ def stock_check(side: Side, instance: str) -> float:
         **{name: settings[name] for name in ("AIRFLOW_PORT", "FLOWER_PORT")},
     }
     command = STOCK_CHECKS[instance].format(**names).split()
-    environment = process_environment(cpu.trees(settings)[instance])
+    # Services rename themselves, which overwrites the environment that /proc shows.
+    environment = services.environment_of(settings, instance, inherited(os.environ))
     # A ping waits for its answer for one second only.
     code, used = next((found for found in (cost_of(command, environment) for _ in range(3)) if not found[0]), (1, []))
     assert code == 0, f"{instance}: its check fails again and again"

@@ -40,6 +40,7 @@ TASKS = """
 SELECT dag_id, run_id, task_id, map_index, state, hostname, extract(epoch FROM queued_dttm), extract(epoch FROM start_date),
        extract(epoch FROM end_date), external_executor_id FROM task_instance WHERE run_id = ANY(%s) ORDER BY start_date
 """
+KNOWN = "SELECT 1 FROM dag WHERE dag_id = ANY(%s)"
 OPEN = "SELECT count(*) FROM dag_run WHERE run_id = ANY(%s) AND state IN ('queued', 'running')"
 
 
@@ -107,6 +108,10 @@ class Side:
         look = lambda: [one["name"] for one in self.stack.status()["workers"]]  # noqa: E731
         wait_for(f"{workers} registered workers on {self.name}", lambda: len(look()) == workers, SCALE_SECONDS, look)
 
+    def knows(self, dag: str) -> bool:
+        """Return whether the Dag processor has read a Dag."""
+        return bool(self._rows(KNOWN, [dag]))
+
     def own_seconds(self, timed: Timed) -> float:
         """Return how long the functions themselves took in a load of `fibo` tasks."""
         runs = {task["run"] for task in timed.tasks}
@@ -116,9 +121,9 @@ class Side:
     def _open(self, runs: list[str]) -> int:
         return int(self._rows(OPEN, runs)[0][0])
 
-    def _rows(self, statement: str, runs: list[str]) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, names: list[str]) -> list[tuple[Any, ...]]:
         with self.database.cursor() as cursor:
-            cursor.execute(statement, (runs,))
+            cursor.execute(statement, (names,))
             return list(cursor.fetchall())
 
     def _timed(self, runs: list[str], used: dict[str, float], moments: Moments) -> Timed:

@@ -29,7 +29,9 @@ def bell(ready):
     assert not made.wait(0), "it begins to listen"
     yield made
     made.connection.close()
-    ready.query("DELETE FROM task_instance; DELETE FROM dag_run", **METADATA)
+    ready.query(
+        "DELETE FROM task_instance; DELETE FROM dag_run; DELETE FROM dag; DELETE FROM asset_dag_run_queue", **METADATA
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,63 @@ def test_a_new_run_and_one_that_is_queued_again_wake_it_and_one_that_ends_does_n
     assert not bell.wait(LATER)
     ready.query("UPDATE dag_run SET state = 'queued'", **METADATA)
     assert bell.wait(SOON)
+
+
+@pytest.mark.parametrize(
+    ("paused", "stale", "change", "rings"),
+    [
+        (True, False, "is_paused = false", True), (False, True, "is_stale = false", True),
+        (False, False, "next_dagrun_create_after = now()", True),
+        (False, False, "next_dagrun_create_after = now() + interval '2 days'", False),
+        (True, False, "next_dagrun_create_after = now()", False), (False, False, "is_paused = true", False),
+    ],
+)  # fmt: skip
+def test_a_dag_whose_runs_may_come_now_or_sooner_wakes_it(ready, bell, paused, stale, change, rings):
+    ready.query("INSERT INTO dag VALUES ('sales', %s, %s, now() + interval '1 day')", paused, stale, **METADATA)
+    ready.query(f"UPDATE dag SET {change}", **METADATA)
+    assert bell.wait(SOON if rings else LATER) is rings
+
+
+@pytest.mark.parametrize("table", ["asset_dag_run_queue VALUES (1, 'sales')", "connection_test_request DEFAULT VALUES"])
+def test_an_updated_asset_and_a_connection_to_test_wake_it(ready, bell, table):
+    ready.query(f"INSERT INTO {table}", **METADATA)
+    assert bell.wait(SOON)
+
+
+def slept(bell, seconds: float) -> float:
+    """How long a sleep was that nothing rang into."""
+    begun = time.monotonic()
+    assert not bell.wait(seconds)
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_it_sleeps_longer_while_no_run_is_under_way(ready, bell, state):
+    bell.rest = 1.0
+    assert slept(bell, 0.2) >= 1.0
+    ready.query("INSERT INTO dag_run (state) VALUES (%s)", state, **METADATA)
+    bell.wait(0.2)
+    assert 0.2 <= slept(bell, 0.2) < 0.9
+    ready.query("UPDATE dag_run SET state = 'success'", **METADATA)
+    assert slept(bell, 0.2) >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("paused", "stale", "due", "wakes"),
+    [(False, False, 0.5, True), (True, False, 0.5, False), (False, True, 0.5, False), (False, False, -90, False)],
+)
+def test_it_wakes_at_the_moment_at_which_a_schedule_s_run_is_due(ready, bell, paused, stale, due, wakes):
+    bell.rest = 1.5
+    ready.query("INSERT INTO dag VALUES ('sales', %s, %s, now() + %s * interval '1 s')", paused, stale, due, **METADATA)
+    found = slept(bell, 1.0)
+    assert (found < 1.0) is wakes
+    assert ready.query("SELECT next_dagrun_create_after <= now() FROM dag", **METADATA) == [(True,)]
+
+
+def test_a_run_that_was_due_a_moment_ago_is_no_reason_to_rest(ready, bell):
+    bell.rest = 1.5
+    ready.query("INSERT INTO dag VALUES ('sales', false, false, now() - interval '2 s')", **METADATA)
+    assert 0.2 <= slept(bell, 0.2) < 1.0
 
 
 def test_it_wakes_in_the_middle_of_its_sleep(ready, bell):

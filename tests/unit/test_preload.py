@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from airflow_celery_kit.worker import preload
+from airflow_celery_kit import preload
 
 DAG = """
 from airflow.sdk import dag, task
@@ -27,9 +27,9 @@ PARSE = """
 import json, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
-from airflow_celery_kit.worker import preload
+from airflow_celery_kit import preload
 if "preload" in sys.argv:
-    preload.run()
+    preload.for_tasks()
 else:
     preload.load_modules(["airflow.sdk.execution_time.supervisor"])
 before = set(sys.modules)
@@ -82,4 +82,4 @@ def test_a_step_that_fails_is_told_and_the_others_are_taken(caplog):
 
     preload.run((broken, lambda: taken.append(1)))
     assert taken == [1]
-    assert "each task loads for itself what broken could not: no module named sales" in caplog.text
+    assert "each fork loads for itself what broken could not: no module named sales" in caplog.text

@@ -133,5 +133,5 @@ def test_every_profile_sets_the_same_settings_and_nothing_that_stands_elsewhere(
 def test_a_profile_reaches_the_services(repository, tmp_path):
     values = {name: knob.default for name, knob in knobs.KNOBS.items()} | {"KIT_PROFILE": "economy"}
     found = airflow_settings(Settings(repository, values))
-    assert found["KIT_LOOK_SECONDS"] == "5"
+    assert (found["KIT_LOOK_SECONDS"], found["KIT_REST_SECONDS"]) == ("5", "10")
     assert found["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"

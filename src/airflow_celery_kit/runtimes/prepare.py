@@ -62,10 +62,11 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 5
-WAKE_QUERY = "SELECT count(*) = 2 FROM pg_trigger WHERE tgname = 'kit_wake'"
+KIT_SCHEMA = 6
+WAKE_TABLES = ("task_instance", "dag_run", "dag", "asset_dag_run_queue", "connection_test_request")
+WAKE_QUERY = f"SELECT count(*) = {len(WAKE_TABLES)} FROM pg_trigger WHERE tgname = 'kit_wake'"
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
-WITHOUT_TRIGGERS = "DROP TRIGGER IF EXISTS kit_wake ON task_instance; DROP TRIGGER IF EXISTS kit_wake ON dag_run"
+WITHOUT_TRIGGERS = "; ".join(f"DROP TRIGGER IF EXISTS kit_wake ON {table}" for table in WAKE_TABLES)
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 

@@ -1,10 +1,12 @@
-"""Runs in: the scheduler; ends its idle sleep when a task has ended or a run has come, so that it need not look often.
+"""Runs in: the scheduler; ends its idle sleep when a task has ended, or a run has come or is due, so that it need not look often.
 
 Triggers in the metadata database send a notification at the commit that changes a state (wake.sql; PostgreSQL, NOTIFY:
 equal ones of one transaction are delivered once). A notification that is lost costs what it costs without: the rest of the sleep.
+While no run is under way there are no retries, sensors or timeouts to look for, and it sleeps longer.
 """
 
 import logging
+import os
 import select
 import time
 from collections.abc import Callable
@@ -22,19 +24,29 @@ CHANNEL = "kit_wake"
 RECONNECT_SECONDS = 5.0
 # A server that vanished without a word is noticed after about 20 s (libpq, connection parameters).
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
+# Whether a run is under way, and the seconds until one of a schedule is due; one that was due a moment ago may not be made yet.
+PROSPECT = """
+SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running'),
+       (SELECT extract(epoch FROM min(next_dagrun_create_after) - clock_timestamp())::float8
+        FROM dag WHERE next_dagrun_create_after > clock_timestamp() - interval '1 min' AND NOT is_paused AND NOT is_stale)
+"""
+# So long after its moment a run is surely due.
+DUE_MARGIN = 0.005
 WRITTEN_AGAINST = {"_run_scheduler_loop": "d7dd5578d64a"}
 
 
 class Bell:
-    """Sleeps until it is rung. `connect` gives a new connection to the database."""
+    """Sleeps until it is rung. `connect` gives a new connection to the database, `rest` is how long it sleeps while no run is under way."""
 
-    def __init__(self, connect: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
-        self.connect, self.clock = connect, clock
+    def __init__(
+        self, connect: Callable[[], Any], rest: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.connect, self.rest, self.clock = connect, rest, clock
         self.connection: Any = None
         self.next_try = 0.0
 
     def wait(self, seconds: float) -> bool:
-        """Sleep for at most `seconds`; return whether something has happened."""
+        """Sleep for `seconds`, less when a run is due, more while none is under way; return whether something has happened."""
         try:
             return self._listen(seconds)
         except Exception as problem:
@@ -48,13 +60,23 @@ class Bell:
         if connection is None:
             time.sleep(seconds)
             return False
+        until = self.clock() + self._suitable(connection, seconds)
         connection.poll()
-        until = self.clock() + seconds
         while not connection.notifies and (left := until - self.clock()) > 0 and readable(connection, left):
             connection.poll()
         rung = bool(connection.notifies)
         connection.notifies.clear()
         return rung
+
+    def _suitable(self, connection: Any, seconds: float) -> float:
+        with connection.cursor() as cursor:
+            cursor.execute(PROSPECT)
+            under_way, due = cursor.fetchone()
+        if under_way or (due is not None and due <= 0):
+            longest = seconds
+        else:
+            longest = max(seconds, self.rest)
+        return min(longest, due + DUE_MARGIN) if due is not None and due > 0 else longest
 
     def _connected(self) -> Any:
         if self.connection is None and self.clock() >= self.next_try:
@@ -101,4 +123,4 @@ def install() -> None:
     from airflow.jobs import scheduler_job_runner
 
     if patching.fits("waking the scheduler", scheduler_job_runner.SchedulerJobRunner, WRITTEN_AGAINST):
-        scheduler_job_runner.time = Clock(Bell(connect))
+        scheduler_job_runner.time = Clock(Bell(connect, float(os.environ.get("KIT_REST_SECONDS", "0"))))

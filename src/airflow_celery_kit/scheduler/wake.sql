@@ -19,3 +19,14 @@ EXECUTE FUNCTION kit.wake();
 CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT OR UPDATE OF state ON dag_run FOR EACH ROW
 WHEN (NEW.state = 'queued')
 EXECUTE FUNCTION kit.wake();
+
+-- A Dag was unpaused, or its next run comes sooner; the scheduler itself only puts it off.
+CREATE OR REPLACE TRIGGER kit_wake AFTER UPDATE OF is_paused, is_stale, next_dagrun_create_after ON dag FOR EACH ROW
+WHEN (NOT NEW.is_paused AND NOT NEW.is_stale AND (
+    OLD.is_paused OR OLD.is_stale OR NEW.next_dagrun_create_after < coalesce(OLD.next_dagrun_create_after, 'infinity')
+))
+EXECUTE FUNCTION kit.wake();
+
+-- An asset was updated, and Dags wait for it; somebody wants a connection tested.
+CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON asset_dag_run_queue FOR EACH STATEMENT EXECUTE FUNCTION kit.wake();
+CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON connection_test_request FOR EACH STATEMENT EXECUTE FUNCTION kit.wake();

@@ -11,8 +11,8 @@ from typing import Any
 from billiard import util
 from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 
-from airflow_celery_kit import patching
-from airflow_celery_kit.worker import adapters, holding, parent_death, preload, reports, task_supervisor
+from airflow_celery_kit import patching, preload
+from airflow_celery_kit.worker import adapters, holding, parent_death, reports, task_supervisor
 
 
 @celeryd_init.connect
@@ -21,7 +21,7 @@ def set_up(instance: Any, **_: object) -> None:
     parent_death.install()
     reports.install(instance.app)
     patching.attempt([lambda: holding.install(instance.app)])
-    patching.attempt((task_supervisor.install, preload.run, adapters.install))
+    patching.attempt((task_supervisor.install, preload.for_tasks, adapters.install))
 
 
 @worker_shutdown.connect

@@ -17,7 +17,7 @@ def kit(ready):
         "INSERT INTO dag_run (dag_id, run_id, state, start_date) VALUES ('sales', 'r1', 'running', now() - interval '10 min')",
         **METADATA,
     )
-    ready.query("INSERT INTO dag VALUES ('sales', false)", **METADATA)
+    ready.query("INSERT INTO dag (dag_id, is_paused) VALUES ('sales', false)", **METADATA)
     with contextlib.closing(
         psycopg2.connect(
             host="127.0.0.1", port=settings["POSTGRES_PORT"], user="kit", dbname="airflow", password=settings["KIT_DB_PASSWORD"]

@@ -1,10 +1,11 @@
-"""Runs in: a worker's first process, before it forks; loads once what every task process would load for itself.
+"""Runs in: a worker's first process and the Dag processor, before they fork; loads once what every fork would load for itself.
 
-Pool and task processes are forks, so they share the memory too. As Airflow's documentation says of tasks that are forked, a change
-in a plugin is seen by tasks when the worker is started again.
+Pool and task processes, and those that parse a file, are forks, so they share the memory too. As Airflow's documentation says of
+tasks that are forked, a change in a plugin is seen by tasks when the worker is started again.
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import sys
@@ -13,15 +14,19 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-# What a task's supervisor and its process import inside functions.
+# What most Dag files import in the end.
+OPERATORS = (
+    "airflow.providers.standard.decorators.bash",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.empty",
+)
+# What a task's supervisor and its process import inside functions, too.
 MODULES = (
     "airflow.executors.workloads",
     "airflow.sdk.execution_time.execute_workload",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
-    "airflow.providers.standard.decorators.bash",
-    "airflow.providers.standard.decorators.python",
-    "airflow.providers.standard.operators.empty",
+    *OPERATORS,
     "jinja2.ext",
 )
 WARM_DAG = Path(__file__).parent / "warm" / "warm_dag.py"
@@ -61,13 +66,31 @@ def parse_a_dag() -> None:
         sys.path[:] = path
 
 
-STEPS: tuple[Callable[[], None], ...] = (load_modules, load_definitions, load_plugins, parse_a_dag)
+def load_operators() -> None:
+    """Import what most Dag files use."""
+    load_modules(OPERATORS)
 
 
-def run(steps: Iterable[Callable[[], None]] = STEPS) -> None:
-    """Take every step; one that fails costs its time in each task, which is said once."""
+Steps = tuple[Callable[[], None], ...]
+TASKS: Steps = (load_modules, load_definitions, load_plugins, parse_a_dag)
+# What has been loaded is left out of the garbage collector's sight: looking at it would copy the memory that forks share.
+PARSING: Steps = (load_operators, load_definitions, parse_a_dag, gc.freeze)
+
+
+def for_tasks() -> None:
+    """Load what every task's process would."""
+    run(TASKS)
+
+
+def for_parsing() -> None:
+    """Load what every process that parses a file would."""
+    run(PARSING)
+
+
+def run(steps: Iterable[Callable[[], None]]) -> None:
+    """Take every step; one that fails costs its time in each fork, which is said once."""
     for step in steps:
         try:
             step()
         except Exception as problem:
-            log.warning("each task loads for itself what %s could not: %s", step.__name__, problem)
+            log.warning("each fork loads for itself what %s could not: %s", step.__name__, problem)
