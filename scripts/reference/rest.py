@@ -31,8 +31,9 @@ def rest_page() -> str:
         "permission 403."
     )
     source = (
-        "Both routes give out the last look of the leading controller, which looks every two seconds; the api-server "
-        "reaches no broker. While the controller cannot see the broker or a database, there is no new look, and the last one gets old."
+        "Both routes give out the last look of the leading controller, which looks every two seconds (`KIT_LOOK_SECONDS` of the "
+        "profile: one to five); the api-server reaches no broker. While the controller cannot see the broker or a database, "
+        "there is no new look, and the last one gets old."
     )
     return page("REST API", "`src/airflow_celery_kit/api`", intro, source, *queues_part(), *metrics_part())
 

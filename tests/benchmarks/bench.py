@@ -1,7 +1,7 @@
 """Runs in: your shell, as `make bench` or `kit bench`; measures the kit beside stock settings, pair by pair, and writes
 docs/reference/benchmarks.md.
 
-Both stacks are up all the time and work in turn, stock first in odd pairs, the kit first in even ones. Nothing else may run
+All stacks are up all the time and work in turn, the kit last in odd pairs and first in even ones. Nothing else may run
 meanwhile. Each measurement is a line of docs/reference/benchmarks.jsonl; the page is written from the last complete session of
 each load.
 """
@@ -19,9 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from tests.benchmarks import evidence, report
-from tests.benchmarks.evidence import SIDES
 from tests.benchmarks.progress import shown
-from tests.benchmarks.sides import NOTHING, Side, both, one_worker_afterwards
+from tests.benchmarks.sides import NOTHING, Side, one_worker_afterwards, running
 from tests.benchmarks.workloads import WORKLOADS, Workload
 from tests.stack.faults.evidence import machine
 
@@ -47,7 +46,7 @@ def plan(loads: list[Workload], pairs: int | None) -> Iterator[Turn]:
     for load in loads:
         of = pairs or load.pairs
         for pair in range(0 if load.warm_up else 1, of + 1):
-            for side in SIDES if pair % 2 else reversed(SIDES):
+            for side in load.sides if pair % 2 else reversed(load.sides):
                 yield Turn(load, side, pair, of)
 
 
@@ -58,8 +57,8 @@ def record(session: str, turn: Turn, side: Side) -> dict[str, Any]:
     figures = {name: round(value, 4) for name, value in load.figures(side, timed).items()}
     bars = load.kept(timed.tasks) if turn.pair == 1 else []
     return {
-        "session": session, "load": load.letter, "side": side.name, "pair": turn.pair, "of": turn.of, "figures": figures,
-        "bars": bars, "machine": machine(), "date": datetime.now(UTC).date().isoformat(),
+        "session": session, "load": load.letter, "side": side.name, "pair": turn.pair, "of": turn.of, "sides": load.sides,
+        "figures": figures, "bars": bars, "machine": machine(), "date": datetime.now(UTC).date().isoformat(),
     }  # fmt: skip
 
 
@@ -114,7 +113,8 @@ def main() -> int:
     """Measure what was asked for, then write the page, unless the evidence went elsewhere; return 1 when a bar is missed."""
     options = arguments()
     turns = list(plan(options.loads, options.pairs))
-    with tempfile.TemporaryDirectory() as folder, both(Path(folder)) as sides:
+    names = dict.fromkeys(side for load in options.loads for side in load.sides)
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), names) as sides:
         session = measure(sides, turns, options.evidence, Console(stderr=options.json))
     lines = [line for line in evidence.load(options.evidence) if line["session"] == session]
     print(json.dumps(report.as_json(lines), indent=2) if options.json else "\n".join(report.tables(lines)))

@@ -9,7 +9,8 @@ from typing import Any
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 EVIDENCE = FOLDER / "benchmarks.jsonl"
 # In the order of the tables' columns.
-SIDES = ("stock", "kit")
+KIT = "kit"
+SIDES = ("stock", KIT)
 
 Line = dict[str, Any]
 # Figures by load, figure and side, in the order they were measured.
@@ -27,13 +28,14 @@ def load(path: Path = EVIDENCE) -> list[Line]:
 
 
 def complete(session: list[Line]) -> bool:
-    """Return whether both sides have every pair that a session meant to run (`of`).
+    """Return whether every side that a session meant to measure (`sides`, both in older lines) has every pair (`of`).
 
     Lines without that number are older than it and count as they are.
     """
     meant = session[0].get("of")
+    sides = session[0].get("sides", SIDES)
     seen = {(line["side"], line["pair"]) for line in session}
-    return meant is None or seen >= {(side, pair) for side in SIDES for pair in range(1, meant + 1)}
+    return meant is None or seen >= {(side, pair) for side in sides for pair in range(1, meant + 1)}
 
 
 def collect(lines: list[Line]) -> Seen:
@@ -51,7 +53,12 @@ def median(seen: Seen, letter: str, figure: str, side: str) -> float | None:
     return statistics.median(values) if values else None
 
 
+def beside(sides: dict[str, list[float]]) -> list[float]:
+    """Return the figures of what the kit is compared with: stock, where a load names nothing else."""
+    return next((values for name, values in sides.items() if name != KIT), [])
+
+
 def ratio(sides: dict[str, list[float]]) -> float | None:
-    """Return the median of the kit's figure over stock's, pair by pair; None without a pair."""
-    pairs = [kit / stock for kit, stock in zip(sides.get("kit", ()), sides.get("stock", ()), strict=False) if stock]
+    """Return the median of the kit's figure over the other side's, pair by pair; None without a pair."""
+    pairs = [kit / other for kit, other in zip(sides.get(KIT, ()), beside(sides), strict=False) if other]
     return statistics.median(pairs) if pairs else None

@@ -18,7 +18,7 @@ from tests.benchmarks import cpu
 from tests.benchmarks.evidence import FOLDER
 from tests.benchmarks.idle import IDLE_SECONDS, MB
 from tests.benchmarks.progress import shown
-from tests.benchmarks.sides import Side, both
+from tests.benchmarks.sides import Side, running
 from tests.stack.faults.evidence import machine
 from tests.stack.harness.wait import wait_for
 
@@ -82,8 +82,9 @@ def new_file(side: Side) -> float:
 
 
 def measure(side: Side, profile: str) -> Figures:
-    """Start the stack with a profile and return all figures."""
+    """Start the stack anew with a profile and return all figures."""
     env_file.record(side.stack.settings, {"KIT_PROFILE": profile})
+    side.stack.make("down")
     side.stack.make("up")
     seen = idle(side) | speed(side)
     return seen | {"new file": statistics.mean(new_file(side) for _ in range(FILES))}
@@ -116,7 +117,7 @@ def main() -> int:
     turns = [(number, name) for number in range(1, ROUNDS + 1) for name in PROFILES]
     with (
         tempfile.TemporaryDirectory() as folder,
-        both(Path(folder), ("kit",)) as (side,),
+        running(Path(folder), ["kit"]) as (side,),
         shown(len(turns), Console()) as progress,
     ):
         for number, name in turns:

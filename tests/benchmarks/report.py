@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import charts, growth
-from tests.benchmarks.evidence import FOLDER, SIDES, Line, Seen, collect, load, median, ratio
+from tests.benchmarks.evidence import FOLDER, KIT, Line, Seen, beside, collect, load, median, ratio
 from tests.benchmarks.workloads import WORKLOADS
 
 # Load, figure, what the ratio or value may be at most, and what it is meant to be.
@@ -27,6 +27,7 @@ BARS = (
     ("o", "first chain done / makespan", "value", 0.25, None),
     ("o", "inversions", "value", 0.01, None),
     ("o", "seconds", "ratio", 1.05, None),
+    ("p", "seconds", "ratio", 1.05, None),
 )  # fmt: skip
 
 INTRODUCTION = """# Benchmarks
@@ -37,7 +38,8 @@ the same services and the same slots (one worker of 4; load i says how many). Bo
 the other is idle. A load's time runs from its first trigger to the end of its last run, as Airflow's database has it. CPU is user
 and system time of every process of the stack, ended ones included, between the trigger and the moment when the last task process
 of the workers is gone, divided by the number of tasks; what the stack uses at rest meanwhile is part of it. Idle figures leave
-the controller out, which stock has not, where they say *same services*. Each load ran once on each side before it counted; of
+the controller out, which stock has not, where they say *same services*. In load p the other side is the kit itself with
+`PRIORITY_POLICY=airflow`. Each load ran once on each side before it counted; of
 load i only the smallest did, which comes first on each number of workers.
 """
 BARS_TEXT = "*Bar* is what the kit's median, or the median of the pairs' ratios, may be at most; *stretch* is what it is meant to be."
@@ -54,7 +56,7 @@ FIGURES_TEXT = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """One bar and what was measured; `unit` is `of stock` for a ratio. `measured` is None where the load was not run."""
+    """One bar and what was measured; `unit` is `of stock` for a ratio, or of another side. `measured` is None where the load was not run."""
 
     load: str
     figure: str
@@ -75,10 +77,10 @@ class Verdict:
 
 def verdicts(lines: list[Line]) -> list[Verdict]:
     """Return every bar with what was measured."""
-    seen, found = collect(lines), []
+    seen, found, others = collect(lines), [], {one.letter: one.sides[0] for one in WORKLOADS}
     for letter, figure, kind, at_most, meant in BARS:
         value = ratio(seen.get((letter, figure), {})) if kind == "ratio" else median(seen, letter, figure, "kit")
-        unit = "of stock" if kind == "ratio" else "s" if "cpu" in figure else ""
+        unit = f"of {others[letter]}" if kind == "ratio" else "s" if "cpu" in figure else ""
         found.append(Verdict(letter, figure, unit, at_most, meant, value))
     return found
 
@@ -115,7 +117,7 @@ def summary(lines: list[Line]) -> list[str]:
     what = {one.letter: one.what for one in WORKLOADS}
     rows = ["| | Load | Figure | stock | kit | kit / stock |", "|---|---|---|---|---|---|"]
     for (letter, figure), sides in in_order(lines).items():
-        shown = [middle(sides[side]) if sides.get(side) else "-" for side in SIDES]
+        shown = [middle(values) if values else "-" for values in (beside(sides), sides.get(KIT))]
         share = growth.shown(ratio(sides), 2)
         rows.append(f"| {letter} | {what[letter]} | {figure} | {shown[0]} | {shown[1]} | {share} |")
     return rows
@@ -131,7 +133,7 @@ def as_json(lines: list[Line]) -> dict[str, Any]:
     """Return what was measured for programs: the bars of these loads, and every figure of every pair."""
     measured = {line["load"] for line in lines}
     figures = [
-        {"load": letter, "figure": figure, "stock": sides.get("stock", []), "kit": sides.get("kit", []), "ratio": ratio(sides)}
+        {"load": letter, "figure": figure, "stock": beside(sides), "kit": sides.get(KIT, []), "ratio": ratio(sides)}
         for (letter, figure), sides in collect(lines).items()
     ]  # fmt: skip
     judged = [asdict(one) | {"verdict": one.verdict} for one in verdicts(lines) if one.load in measured]

@@ -1,9 +1,9 @@
-"""Runs in: `make bench`; the two stacks that are compared: the kit, and Airflow's quick-start settings under the same supervisor."""
+"""Runs in: `make bench`; the stacks that are compared: the kit, and Airflow's quick-start settings under the same supervisor."""
 
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,14 +24,14 @@ from tests.stack.harness.workspace import copy_checkout
 
 HERE = Path(__file__).parent
 STOCK = HERE.parent / "stack" / "stock"
-FIRST_PORTS = {"stock": 26080, "kit": 27080}
+FIRST_PORTS = {"stock": 26080, "kit": 27080, "fifo": 28080}
 # The same services and slots on both sides. PARALLELISM is twice the slots of the four workers of load (i); what one Dag run may
 # have under way stands in the Dags themselves (`bench_parts.py`), because stock does not read that knob.
 SLOTS = 4
 KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": str(SLOTS), "PARALLELISM": "32", "COMPOSE_PROFILES": ""}
 WORKER = "airflow-worker"
 SCALE_SECONDS = 180
-STOCK_KNOBS = {"CONTROLLERS": "0"}
+OWN_KNOBS = {"stock": {"CONTROLLERS": "0"}, "kit": {}, "fifo": {"PRIORITY_POLICY": "airflow"}}
 
 RUNS = (
     "SELECT min(extract(epoch FROM queued_at)), max(extract(epoch FROM end_date)) FROM dag_run WHERE run_id = ANY(%s)"
@@ -139,8 +139,8 @@ class Side:
 
 
 @contextmanager
-def both(folder: Path, names: tuple[str, ...] = ("stock", "kit")) -> Iterator[list[Side]]:
-    """Start the stacks in fresh copies of the checkout and remove them afterwards."""
+def running(folder: Path, names: Collection[str]) -> Iterator[list[Side]]:
+    """Start stacks in fresh copies of the checkout and remove them afterwards."""
     with ExitStack() as cleanup:
         stacks = [Stack(copy_checkout(folder / name), "embedded") for name in names]
         for name, stack in zip(names, stacks, strict=True):
@@ -168,8 +168,8 @@ def prepare(stack: Stack, name: str) -> None:
     for path in (HERE / "dags").glob("*.py"):
         shutil.copy(path, stack.root / "dags")
     stack.make("init")
-    project = {"COMPOSE_PROJECT_NAME": f"{stack.settings.project}-bench"}
-    knobs = project | KNOBS | (STOCK_KNOBS if name == "stock" else {}) | ports_from(FIRST_PORTS[name])
+    project = {"COMPOSE_PROJECT_NAME": f"{stack.settings.project}-bench-{name}"}
+    knobs = project | KNOBS | OWN_KNOBS[name] | ports_from(FIRST_PORTS[name])
     env_file.record(stack.settings, knobs)
 
 

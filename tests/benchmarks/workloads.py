@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.benchmarks import growth, idle, order, spans
+from tests.benchmarks.evidence import KIT, SIDES
 from tests.benchmarks.sides import SLOTS, Side, Timed
 
 Figures = dict[str, float]
@@ -51,7 +52,7 @@ class Workload:
 
     `kept` says what is kept of each task of the first pair, `workers` how many each side has, `seconds` when the load is
     given up, `group` another name that stands for it and others. Without `warm_up` its first run counts. With `listen` it is
-    known when each message was sent and taken.
+    known when each message was sent and taken. `sides` are those on which it is measured.
     """
 
     letter: str
@@ -65,6 +66,7 @@ class Workload:
     group: str = ""
     warm_up: bool = True
     listen: bool = False
+    sides: tuple[str, ...] = SIDES
 
 
 def grow(workers: int, tasks: int) -> Workload:
@@ -91,6 +93,13 @@ WORKLOADS = (
     Workload("d", "10 Dags x 100 no-op tasks", tuple(f"bench_wide_{number}" for number in range(10)), by_process, 2),
     Workload("e", "20 chains of 5 x 50 ms", ("bench_chain",) * CHAINS),
     Workload("o", "20 chains of 5 x 2 s", ("bench_order",) * CHAINS, in_order, kept=spans.steps, listen=True),
+    Workload(
+        "p",
+        "20 chains of 5 x 2 s, beside the kit's own FIFO",
+        ("bench_order",) * CHAINS,
+        kept=spans.none,
+        sides=("fifo", KIT),
+    ),
     Workload("g", "nothing to do for a minute", (), at_rest),
     Workload("f", "trigger to first task start", ("bench_first",), first_start),
     *(grow(workers, tasks) for workers in growth.WORKERS for tasks in growth.TASKS),

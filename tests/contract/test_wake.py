@@ -111,6 +111,12 @@ def test_it_wakes_at_the_moment_at_which_a_schedule_s_run_is_due(ready, bell, pa
     assert ready.query("SELECT next_dagrun_create_after <= now() FROM dag", **METADATA) == [(True,)]
 
 
+def test_it_wakes_for_a_run_that_is_due_while_others_are_under_way(ready, bell):
+    ready.query("INSERT INTO dag_run (state) VALUES ('running')", **METADATA)
+    ready.query("INSERT INTO dag VALUES ('sales', false, false, now() + interval '500 ms')", **METADATA)
+    assert slept(bell, 2.0) < 1.0
+
+
 def test_a_run_that_was_due_a_moment_ago_is_no_reason_to_rest(ready, bell):
     bell.rest = 1.5
     ready.query("INSERT INTO dag VALUES ('sales', false, false, now() - interval '2 s')", **METADATA)

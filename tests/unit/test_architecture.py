@@ -13,7 +13,16 @@ SOURCE = REPOSITORY / "src" / "airflow_celery_kit"
 OURS = "airflow_celery_kit"
 MODULES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 SCRIPTS = [path for folder in ("scripts", "docker") for path in sorted((REPOSITORY / folder).rglob("*.py"))]
-IMPORT_AIRFLOW = ("worker/", "scheduler/", "policies/", "plugin.py", "api/", "runtimes/prepare.py")
+IMPORT_AIRFLOW = (
+    "worker/",
+    "scheduler/",
+    "policies/",
+    "preload.py",
+    "warm/",
+    "plugin.py",
+    "api/",
+    "runtimes/prepare.py",
+)
 PROBES = [name for name in MODULES if name.startswith("probes/")]
 HEAVY = ("airflow", "celery", "kombu", "httpx", "sqlalchemy", "rich")
 

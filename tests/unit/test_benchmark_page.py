@@ -104,6 +104,13 @@ def test_a_bar_without_stretch_is_met_or_missed():
     assert "| o | inversions | 0.01 | - | **0.05** | **missed** |" in rows
 
 
+def test_a_load_may_have_another_side_than_stock():
+    lines = [line("p", "fifo", {"seconds": 50.0}), line("p", "kit", {"seconds": 51.0})]
+    assert "| p | seconds | 1.05 of fifo | - | 1.02 | met |" in report.bars(lines)
+    (row,) = [row for row in report.summary(lines) if row.startswith("| p |")]
+    assert "| seconds | 50.0 of 1 (50.0-50.0) | 51.0 of 1 (51.0-51.0) | 1.02 |" in row
+
+
 def test_json_holds_the_bars_of_what_was_measured_and_every_figure():
     found = report.as_json(ALL[:2])
     (bar,) = [one for one in found["bars"] if one["figure"] == "seconds"]

@@ -55,7 +55,7 @@ def test_an_unknown_load_is_refused_with_one_line(names, capsys):
         bench.chosen(names)
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
-    assert line.startswith("no load '") and line.endswith("choose among a, b, c1, c2, d, e, o, g, f, i")
+    assert line.startswith("no load '") and line.endswith("choose among a, b, c1, c2, d, e, o, p, g, f, i")
 
 
 def test_stock_goes_first_in_odd_pairs_and_the_first_round_does_not_count():
@@ -86,7 +86,7 @@ def test_both_sides_are_given_the_same_knobs_and_enough_for_every_slot():
     most = SLOTS * max(load.workers for load in WORKLOADS)
     assert int(KNOBS["PARALLELISM"]) >= 2 * most
     assert "AIRFLOW__CORE__PARALLELISM=${PARALLELISM}" in (STOCK / "config" / "airflow.env").read_text()
-    assert set(sides.STOCK_KNOBS) == {"CONTROLLERS"}
+    assert sides.OWN_KNOBS == {"stock": {"CONTROLLERS": "0"}, "kit": {}, "fifo": {"PRIORITY_POLICY": "airflow"}}
 
 
 def test_both_sides_have_the_workers_of_the_load_and_one_afterwards(tmp_path):
@@ -152,6 +152,12 @@ def test_the_last_complete_session_of_each_load_counts(tmp_path):
     assert written(tmp_path, *whole, *other, *cut) == {("b", "one"), ("f", "two")}
     assert written(tmp_path, *whole, *both("two", 1, of=1)) == {("b", "two")}
     assert written(tmp_path, *cut) == set(), "a load that was only cut short has no figures"
+
+
+def test_a_session_is_complete_when_the_sides_that_it_meant_to_measure_are_there(tmp_path):
+    fifo, kit = (line("one", 1, side, load="p", of=1, sides=["fifo", "kit"]) for side in ("fifo", "kit"))
+    assert written(tmp_path, fifo) == set()
+    assert written(tmp_path, fifo, kit) == {("p", "one")}
 
 
 def test_lines_from_before_the_number_of_pairs_was_recorded_count_as_they_are(tmp_path):

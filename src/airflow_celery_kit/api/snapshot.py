@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-# The controller looks every two seconds; another one takes over after ten.
+# The controller looks every five seconds or more often; another one takes over after ten.
 STALE_SECONDS = 30.0
 # The age is measured by the clock that wrote the time.
 READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'queues'")

@@ -72,11 +72,9 @@ class Bell:
         with connection.cursor() as cursor:
             cursor.execute(PROSPECT)
             under_way, due = cursor.fetchone()
-        if under_way or (due is not None and due <= 0):
-            longest = seconds
-        else:
-            longest = max(seconds, self.rest)
-        return min(longest, due + DUE_MARGIN) if due is not None and due > 0 else longest
+        overdue = due is not None and due <= 0
+        longest = seconds if under_way or overdue else max(seconds, self.rest)
+        return longest if due is None or overdue else min(longest, due + DUE_MARGIN)
 
     def _connected(self) -> Any:
         if self.connection is None and self.clock() >= self.next_try:
