@@ -9,6 +9,8 @@ FORMS = {
     knobs.COUNT: "a whole number above 0",
     knobs.FEW_OR_NONE: "a whole number, 500 at most",
     knobs.FERNET: "a Fernet key",
+    knobs.QUEUES: "names with commas between them",
+    knobs.WITH_DEFAULT: "names with commas between them, one of them `default`",
     knobs.SECONDS: "seconds, such as `600s`",
     knobs.SIZE: "a size, such as `512m` or `4g`",
     knobs.LOG_SIZE: "a size of 100k or more, such as `10m`",

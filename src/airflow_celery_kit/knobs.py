@@ -63,6 +63,10 @@ SIZE = r"[1-9]\d*[kmg]"
 LOG_SIZE = r"[1-9]\d{2,}k|[1-9]\d*[mg]"
 CPUS = r"\d+(\.\d+)?"
 BOOLEAN = r"true|false"
+QUEUE = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+QUEUES = rf"{QUEUE}(,{QUEUE})*"
+# Tasks that name no queue go there.
+WITH_DEFAULT = rf"({QUEUE},)*default(,{QUEUE})*"
 # Built in, or a class of your own as `module.Class`.
 POLICY = r"airflow|finish-first|aging|deadline|class|fast-and-heavy|saturation|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 FERNET = r"[A-Za-z0-9_-]{43}="
@@ -155,7 +159,9 @@ GROUPS = (
                 "1",
                 pattern=FEW_OR_NONE,
             ),
+            Knob("WORKER_QUEUES", "queues of each airflow-worker", "default", pattern=WITH_DEFAULT),
             Knob("WORKER_CONCURRENCY", "slots of each airflow-worker", "4", pattern=COUNT),
+            Knob("HEAVY_WORKER_QUEUES", "queues of airflow-worker-heavy", "heavy", pattern=QUEUES),
             Knob("HEAVY_WORKER_CONCURRENCY", "slots of airflow-worker-heavy", "1", pattern=COUNT),
             Knob(
                 "PARALLELISM",

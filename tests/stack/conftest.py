@@ -22,6 +22,13 @@ RUNTIMES = ("compose", "embedded")
 # Where each stack looks for free ports: the two may start at the same time, beside one on the ports of `.env.example`.
 FIRST_PORTS = {"embedded": 21080, "compose": 22080}
 
+KNOBS = {
+    "LOAD_EXAMPLES": "true",
+    "LONGEST_WAIT": "20s",
+    "WORKER_QUEUES": "default,fast_tasks",
+    "HEAVY_WORKER_QUEUES": "heavy,heavy_tasks",
+}
+
 
 def missing(runtime: str) -> str:
     """Return why a runtime cannot be tested here, nothing when it can."""
@@ -71,9 +78,7 @@ def start(fresh: Stack) -> None:
     """Start a stack as the README says, with the example Dags and those of these tests."""
     if not (fresh.root / ".env").exists():
         fresh.make("init")
-        env_file.record(
-            fresh.settings, {"LOAD_EXAMPLES": "true", "LONGEST_WAIT": "20s"} | ports_from(FIRST_PORTS[fresh.runtime])
-        )
+        env_file.record(fresh.settings, KNOBS | ports_from(FIRST_PORTS[fresh.runtime]))
     fresh.make("up")
     for path in (HERE / "dags").glob("*.py"):
         shutil.copy(path, fresh.root / "dags")

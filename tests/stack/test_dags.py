@@ -80,6 +80,14 @@ def test_a_heavy_task_runs_on_the_heavy_worker_only(stack: Stack) -> None:
     assert sum(task["queue"] == "heavy" for task in result["tasks"]) == 1
 
 
+def test_queues_of_any_name_have_the_workers_that_the_knobs_say(stack: Stack) -> None:
+    result = stack.run_dag("named_queues")
+    assert result["state"] == "success"
+    workers = {task["queue"]: task["hostname"].rpartition("-")[0] for task in result["tasks"]}
+    assert workers.keys() == {"fast_tasks", "heavy_tasks"}
+    assert "airflow-worker-heavy" in workers["heavy_tasks"] and "heavy" not in workers["fast_tasks"]
+
+
 def test_run_wait_tells_success_from_failure(stack: Stack) -> None:
     (stack.root / "dags" / "failing.py").write_text(
         HELLO.replace("brand_new", "failing").replace('return "hello"', "raise ValueError(1)")

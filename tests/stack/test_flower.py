@@ -35,7 +35,7 @@ def test_workers_queues_and_slots_are_shown(stack: Stack) -> None:
     with stack.flower() as client:
         known = client.get("/api/workers", params={"refresh": "1"}).json()
     queues = {queue["name"] for worker in known.values() for queue in worker["active_queues"]}
-    assert queues == {"default", "heavy"}
+    assert queues == {"default", "fast_tasks", "heavy", "heavy_tasks"}
 
 
 def test_tasks_are_shown_by_dag_run_and_task_without_a_token(stack: Stack) -> None:

@@ -22,8 +22,8 @@ def test_every_part_runs_and_a_worker_is_registered_for_each_queue(stack: Stack)
     assert {one["instance"] for one in seen["services"]} == EXPECTED
     assert all(one["state"] == "running" and one["healthy"] and one["pid"] for one in seen["services"])
     assert sorted((worker["queues"], worker["slots"]) for worker in seen["workers"]) == [
-        (["default"], 4),
-        (["heavy"], 1),
+        (["default", "fast_tasks"], 4),
+        (["heavy", "heavy_tasks"], 1),
     ]
 
 
@@ -85,7 +85,7 @@ def test_concurrency_is_what_the_knobs_say(stack: Stack) -> None:
 def test_the_changes_inside_airflow_are_in_place(stack: Stack) -> None:
     stack.run_dag("slow", {"seconds": 0})
     (listening,) = stack.sql(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kit wake' AND query LIKE 'LISTEN %%'"
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kit wake' AND query LIKE '%%next_dagrun%%'"
     )
     assert listening == (1,)
     triggers = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'kit_wake' AND tgenabled = 'O' ORDER BY 1"

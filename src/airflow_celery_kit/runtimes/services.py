@@ -90,8 +90,8 @@ AIRFLOW = (
         (f"{PROBES}.job", "TriggererJob"),
         stop_seconds=60,
     ),
-    _worker("airflow-worker", "default", "{WORKER_CONCURRENCY}", count="WORKERS"),
-    _worker("airflow-worker-heavy", "heavy", "{HEAVY_WORKER_CONCURRENCY}"),
+    _worker("airflow-worker", "{WORKER_QUEUES}", "{WORKER_CONCURRENCY}", count="WORKERS"),
+    _worker("airflow-worker-heavy", "{HEAVY_WORKER_QUEUES}", "{HEAVY_WORKER_CONCURRENCY}"),
     Service(
         "airflow-controller",
         ("python", "-m", "airflow_celery_kit.controller.main"),
