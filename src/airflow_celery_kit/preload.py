@@ -5,20 +5,21 @@ tasks that are forked, a change in a plugin is seen by tasks when the worker is 
 """
 
 import contextlib
-import gc
 import importlib
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-# What most Dag files import in the end.
+# What most Dag files import in the end, or their Dag's first template.
 OPERATORS = (
     "airflow.providers.standard.decorators.bash",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.empty",
+    "jinja2.ext",
 )
 # What a task's supervisor and its process import inside functions, too.
 MODULES = (
@@ -27,7 +28,6 @@ MODULES = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
     *OPERATORS,
-    "jinja2.ext",
 )
 WARM_DAG = Path(__file__).parent / "warm" / "warm_dag.py"
 
@@ -54,16 +54,22 @@ def load_plugins() -> None:
 
 
 def parse_a_dag() -> None:
-    """Parse a Dag of the kit's own as a task process does with its Dag. Its folder does not stay where modules are looked for."""
+    """Parse a Dag of the kit's own as a fork does with its file.
+
+    Neither its folder stays where modules are looked for, nor the handlers of signals that parsing leaves behind.
+    """
     from airflow.dag_processing.dagbag import BundleDagBag
 
     folder, path = WARM_DAG.parent, sys.path.copy()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGSEGV, signal.SIGALRM)}
     try:
         BundleDagBag(
             dag_folder=str(WARM_DAG), safe_mode=False, load_op_links=False, bundle_path=folder, bundle_name="kit"
         )
     finally:
         sys.path[:] = path
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def load_operators() -> None:
@@ -73,8 +79,7 @@ def load_operators() -> None:
 
 Steps = tuple[Callable[[], None], ...]
 TASKS: Steps = (load_modules, load_definitions, load_plugins, parse_a_dag)
-# What has been loaded is left out of the garbage collector's sight: looking at it would copy the memory that forks share.
-PARSING: Steps = (load_operators, load_definitions, parse_a_dag, gc.freeze)
+PARSING: Steps = (load_operators, load_definitions, parse_a_dag)
 
 
 def for_tasks() -> None:

@@ -13,15 +13,23 @@ CREATE TABLE dag_run (
     id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz
 );
 CREATE TABLE dag (
-    dag_id varchar(250) PRIMARY KEY, is_paused boolean, is_stale boolean NOT NULL DEFAULT false, next_dagrun_create_after timestamptz
+    dag_id varchar(250) PRIMARY KEY, is_paused boolean, is_stale boolean NOT NULL DEFAULT false,
+    has_import_errors boolean NOT NULL DEFAULT false, next_dagrun_create_after timestamptz
 );
 CREATE TABLE asset_dag_run_queue (asset_id int, target_dag_id varchar(250), PRIMARY KEY (asset_id, target_dag_id));
+CREATE TABLE partitioned_asset_key_log (id serial PRIMARY KEY);
+CREATE TABLE callback (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), state varchar(10));
 CREATE TABLE connection_test_request (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
 CREATE TABLE dag_tag (name varchar(100), dag_id varchar(250), PRIMARY KEY (name, dag_id));
-CREATE TABLE deadline (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dagrun_id int, deadline_time timestamptz);
+CREATE TABLE deadline (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dagrun_id int, deadline_time timestamptz, missed boolean NOT NULL DEFAULT false
+);
 CREATE TABLE slot_pool (id serial PRIMARY KEY, pool varchar(256) UNIQUE, slots int, description text, include_deferred boolean NOT NULL)
 """
-DROP = "DROP SCHEMA kit CASCADE; DROP TABLE task_instance, dag, dag_run, dag_tag, deadline, slot_pool, asset_dag_run_queue, connection_test_request"
+DROP = """
+DROP SCHEMA kit CASCADE; DROP TABLE task_instance, dag, dag_run, dag_tag, deadline, slot_pool;
+DROP TABLE asset_dag_run_queue, partitioned_asset_key_log, callback, connection_test_request
+"""
 ROW = """
 INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,
                            last_heartbeat_at, queued_by_job_id)

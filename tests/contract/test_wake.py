@@ -29,9 +29,8 @@ def bell(ready):
     assert not made.wait(0), "it begins to listen"
     yield made
     made.connection.close()
-    ready.query(
-        "DELETE FROM task_instance; DELETE FROM dag_run; DELETE FROM dag; DELETE FROM asset_dag_run_queue", **METADATA
-    )
+    for table in ("task_instance", "dag_run", "dag", "asset_dag_run_queue", "callback", "deadline"):
+        ready.query(f"DELETE FROM {table}", **METADATA)
 
 
 @pytest.mark.parametrize(
@@ -61,24 +60,36 @@ def test_a_new_run_and_one_that_is_queued_again_wake_it_and_one_that_ends_does_n
 
 
 @pytest.mark.parametrize(
-    ("paused", "stale", "change", "rings"),
+    ("before", "change", "rings"),
     [
-        (True, False, "is_paused = false", True), (False, True, "is_stale = false", True),
-        (False, False, "next_dagrun_create_after = now()", True),
-        (False, False, "next_dagrun_create_after = now() + interval '2 days'", False),
-        (True, False, "next_dagrun_create_after = now()", False), (False, False, "is_paused = true", False),
+        ("true, false, false", "is_paused = false", True), ("false, true, false", "is_stale = false", True),
+        ("false, false, true", "has_import_errors = false", True),
+        ("false, false, false", "next_dagrun_create_after = now()", True),
+        ("false, false, false", "next_dagrun_create_after = now() + interval '2 days'", False),
+        ("true, false, false", "next_dagrun_create_after = now()", False), ("false, false, false", "is_paused = true", False),
     ],
 )  # fmt: skip
-def test_a_dag_whose_runs_may_come_now_or_sooner_wakes_it(ready, bell, paused, stale, change, rings):
-    ready.query("INSERT INTO dag VALUES ('sales', %s, %s, now() + interval '1 day')", paused, stale, **METADATA)
+def test_a_dag_whose_runs_may_come_now_or_sooner_wakes_it(ready, bell, before, change, rings):
+    ready.query(f"INSERT INTO dag VALUES ('sales', {before}, now() + interval '1 day')", **METADATA)
+    bell.wait(0)
     ready.query(f"UPDATE dag SET {change}", **METADATA)
     assert bell.wait(SOON if rings else LATER) is rings
 
 
-@pytest.mark.parametrize("table", ["asset_dag_run_queue VALUES (1, 'sales')", "connection_test_request DEFAULT VALUES"])
-def test_an_updated_asset_and_a_connection_to_test_wake_it(ready, bell, table):
-    ready.query(f"INSERT INTO {table}", **METADATA)
+@pytest.mark.parametrize(
+    "row",
+    [
+        "dag VALUES ('sales', false, false, false, NULL)", "asset_dag_run_queue VALUES (1, 'sales')",
+        "partitioned_asset_key_log DEFAULT VALUES", "connection_test_request DEFAULT VALUES",
+    ],
+)  # fmt: skip
+def test_a_new_dag_an_updated_asset_and_a_connection_to_test_wake_it(ready, bell, row):
+    ready.query(f"INSERT INTO {row}", **METADATA)
     assert bell.wait(SOON)
+
+
+# A sleep that nothing ends takes longer than any slow machine delays one that ends.
+REST, RESTED, MUCH_LESS = 2.0, 2.0, 20.0
 
 
 def slept(bell, seconds: float) -> float:
@@ -88,39 +99,82 @@ def slept(bell, seconds: float) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("state", ["running", "queued"])
-def test_it_sleeps_longer_while_no_run_is_under_way(ready, bell, state):
-    bell.rest = 1.0
-    assert slept(bell, 0.2) >= 1.0
-    ready.query("INSERT INTO dag_run (state) VALUES (%s)", state, **METADATA)
-    bell.wait(0.2)
-    assert 0.2 <= slept(bell, 0.2) < 0.9
+def test_the_second_quiet_look_is_rest(bell):
+    bell.wait(0)
+    bell.rest = REST
+    assert slept(bell, 0.2) >= RESTED
+
+
+def test_what_ended_a_moment_ago_is_followed_by_a_short_sleep(ready, bell):
+    ready.query("INSERT INTO dag_run (state) VALUES ('running')", **METADATA)
+    bell.wait(0)
     ready.query("UPDATE dag_run SET state = 'success'", **METADATA)
-    assert slept(bell, 0.2) >= 1.0
+    bell.rest = 2 * MUCH_LESS
+    assert slept(bell, 0.2) < MUCH_LESS
+
+
+def test_what_rang_is_followed_by_a_short_sleep(ready, bell):
+    bell.wait(0)
+    ready.query(ROW, "running", "m1", **METADATA)
+    ready.query("UPDATE task_instance SET state = 'success'", **METADATA)
+    assert bell.wait(SOON)
+    bell.rest = 2 * MUCH_LESS
+    assert slept(bell, 0.2) < MUCH_LESS
 
 
 @pytest.mark.parametrize(
-    ("paused", "stale", "due", "wakes"),
-    [(False, False, 0.5, True), (True, False, 0.5, False), (False, True, 0.5, False), (False, False, -90, False)],
-)
-def test_it_wakes_at_the_moment_at_which_a_schedule_s_run_is_due(ready, bell, paused, stale, due, wakes):
-    bell.rest = 1.5
-    ready.query("INSERT INTO dag VALUES ('sales', %s, %s, now() + %s * interval '1 s')", paused, stale, due, **METADATA)
-    found = slept(bell, 1.0)
-    assert (found < 1.0) is wakes
-    assert ready.query("SELECT next_dagrun_create_after <= now() FROM dag", **METADATA) == [(True,)]
+    "row",
+    [
+        "dag_run (state) VALUES ('running')", "dag_run (state) VALUES ('queued')", "callback (state) VALUES ('queued')",
+        "dag VALUES ('sales', false, false, false, now() - interval '2 s')",
+    ],
+)  # fmt: skip
+def test_it_does_not_rest_while_something_is_under_way_or_overdue(ready, bell, row):
+    ready.query(f"INSERT INTO {row}", **METADATA)
+    bell.wait(0)
+    bell.wait(0)
+    bell.rest = 2 * MUCH_LESS
+    assert slept(bell, 0.2) < MUCH_LESS
+
+
+def test_it_does_not_rest_where_nothing_would_ring(ready, bell):
+    bell.wait(0)
+    ready.query("ALTER TRIGGER kit_wake ON dag_run RENAME TO gone", **METADATA)
+    try:
+        bell.rest = 2 * MUCH_LESS
+        assert slept(bell, 0.2) < MUCH_LESS
+    finally:
+        ready.query("ALTER TRIGGER gone ON dag_run RENAME TO kit_wake", **METADATA)
+
+
+DUE = [
+    ("dag VALUES ('sales', false, false, false, now() + interval '1 s')", True),
+    ("deadline (deadline_time) VALUES (now() + interval '1 s')", True),
+    ("dag VALUES ('sales', true, false, false, now() + interval '1 s')", False),
+    ("dag VALUES ('sales', false, true, false, now() + interval '1 s')", False),
+    ("dag VALUES ('sales', false, false, true, now() + interval '1 s')", False),
+    ("dag VALUES ('sales', false, false, false, now() - interval '90 s')", False),
+    ("deadline (deadline_time, missed) VALUES (now() + interval '1 s', true)", False),
+]
+
+
+@pytest.mark.parametrize(("row", "wakes"), DUE)
+def test_it_wakes_when_a_run_or_a_deadline_is_due_and_for_nothing_else(ready, bell, row, wakes):
+    bell.wait(0)
+    ready.query(f"INSERT INTO {row}", **METADATA)
+    bell.wait(0)
+    bell.wait(0)
+    bell.rest = 2 * MUCH_LESS if wakes else REST
+    found = slept(bell, 0.2)
+    assert found < MUCH_LESS if wakes else found >= RESTED
 
 
 def test_it_wakes_for_a_run_that_is_due_while_others_are_under_way(ready, bell):
     ready.query("INSERT INTO dag_run (state) VALUES ('running')", **METADATA)
-    ready.query("INSERT INTO dag VALUES ('sales', false, false, now() + interval '500 ms')", **METADATA)
-    assert slept(bell, 2.0) < 1.0
-
-
-def test_a_run_that_was_due_a_moment_ago_is_no_reason_to_rest(ready, bell):
-    bell.rest = 1.5
-    ready.query("INSERT INTO dag VALUES ('sales', false, false, now() - interval '2 s')", **METADATA)
-    assert 0.2 <= slept(bell, 0.2) < 1.0
+    ready.query("INSERT INTO dag VALUES ('sales', false, false, false, now() + interval '1 s')", **METADATA)
+    bell.wait(0)
+    bell.wait(0)
+    assert slept(bell, 2 * MUCH_LESS) < MUCH_LESS
 
 
 def test_it_wakes_in_the_middle_of_its_sleep(ready, bell):

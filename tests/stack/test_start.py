@@ -1,5 +1,6 @@
 """Runs in: stack tests; a stack that was just started (E1, E2, E4, E10, R1)."""
 
+from airflow_celery_kit.scheduler import wake
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
@@ -89,8 +90,8 @@ def test_the_changes_inside_airflow_are_in_place(stack: Stack) -> None:
     )
     assert listening == (1,)
     triggers = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'kit_wake' AND tgenabled = 'O' ORDER BY 1"
-    assert stack.sql(triggers, database="airflow") == [("dag_run",), ("task_instance",)]
-    for name in ("airflow-scheduler-1", "airflow-worker-1"):
+    assert {table for (table,) in stack.sql(triggers, database="airflow")} == set(wake.TABLES)
+    for name in ("airflow-scheduler-1", "airflow-dag-processor-1", "airflow-worker-1"):
         said = stack.kit("logs", name, "--lines", "5000").stdout
         assert "Airflow's own way stays" not in said
-        assert "each task loads for itself" not in said
+        assert "each fork loads for itself" not in said

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from airflow_celery_kit import preload
 
 DAG = """
@@ -28,15 +30,19 @@ import json, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 from airflow_celery_kit import preload
-if "preload" in sys.argv:
+if "tasks" in sys.argv:
     preload.for_tasks()
+elif "parsing" in sys.argv:
+    import airflow.dag_processing.manager
+    preload.for_parsing()
 else:
     preload.load_modules(["airflow.sdk.execution_time.supervisor"])
 before = set(sys.modules)
 from airflow.dag_processing.dagbag import BundleDagBag
-from airflow.sdk.execution_time import supervisor, task_runner
-from airflow.sdk.listener import get_listener_manager
-get_listener_manager()
+if "parsing" not in sys.argv:
+    from airflow.sdk.execution_time import supervisor, task_runner
+    from airflow.sdk.listener import get_listener_manager
+    get_listener_manager()
 path = Path(sys.argv[1])
 bag = BundleDagBag(dag_folder=str(path), safe_mode=False, load_op_links=False, bundle_path=path.parent, bundle_name="b")
 print(json.dumps([list(bag.dags), sorted(set(sys.modules) - before)]))
@@ -56,8 +62,9 @@ def parse_after(folder, *how: str) -> tuple[list[str], list[str]]:
     return dags, loaded
 
 
-def test_a_task_that_parses_its_dag_loads_nothing_but_the_dag(tmp_path):
-    dags, loaded = parse_after(tmp_path, "preload")
+@pytest.mark.parametrize("what", ["tasks", "parsing"])
+def test_a_fork_that_parses_a_dag_loads_nothing_but_the_dag(tmp_path, what):
+    dags, loaded = parse_after(tmp_path, what)
     assert dags == ["sales"]
     assert [name for name in loaded if not name.startswith("unusual_prefix_")] == ["reports"]
 
@@ -66,6 +73,15 @@ def test_without_it_every_task_loads_a_hundred_modules(tmp_path):
     dags, loaded = parse_after(tmp_path)
     assert dags == ["sales"]
     assert len(loaded) > 100
+
+
+def test_parsing_leaves_no_handler_of_a_signal_behind(tmp_path):
+    code = (
+        "import signal, sys; from airflow_celery_kit import preload; look = lambda: [*map(signal.getsignal, signal.valid_signals())]\n"
+        "import airflow.dag_processing.dagbag; before = look(); preload.parse_a_dag(); sys.exit(before != look())"
+    )
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
 def test_a_module_that_is_not_installed_keeps_no_other_from_being_loaded(monkeypatch):

@@ -20,6 +20,7 @@ from airflow_celery_kit.controller import pools
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
 from airflow_celery_kit.errors import ConfigurationError
+from airflow_celery_kit.scheduler import wake
 
 # Database and owning role have one name; a worker is given the second one only.
 DATABASES = ("airflow", "celery")
@@ -63,10 +64,8 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
 KIT_SCHEMA = 6
-WAKE_TABLES = ("task_instance", "dag_run", "dag", "asset_dag_run_queue", "connection_test_request")
-WAKE_QUERY = f"SELECT count(*) = {len(WAKE_TABLES)} FROM pg_trigger WHERE tgname = 'kit_wake'"
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
-WITHOUT_TRIGGERS = "; ".join(f"DROP TRIGGER IF EXISTS kit_wake ON {table}" for table in WAKE_TABLES)
+WITHOUT_TRIGGER = "DROP TRIGGER IF EXISTS kit_wake ON {}"
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 
@@ -135,7 +134,7 @@ def is_prepared(administrator: str) -> bool:
             schema = cursor.fetchone()[0]
             cursor.execute("SELECT 1 FROM ab_user LIMIT 1")
             has_users = cursor.fetchone() is not None
-            cursor.execute(WAKE_QUERY)
+            cursor.execute(wake.RINGS)
             wakes = cursor.fetchone()[0]
         except (psycopg2.errors.UndefinedTable, TypeError):
             return False
@@ -208,12 +207,11 @@ def make_pools(routing: Routing) -> None:
 
 def migrate() -> None:
     """Bring the metadata database to the schema of the installed Airflow and its login manager."""
-    with (
-        contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(WITHOUT_TRIGGERS)
+    with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection:
+        # One lock at a time: a scheduler of before may still be running.
+        for table in wake.TABLES:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(WITHOUT_TRIGGER.format(table))
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(["db", "migrate"])

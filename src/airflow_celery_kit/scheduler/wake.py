@@ -24,14 +24,34 @@ CHANNEL = "kit_wake"
 RECONNECT_SECONDS = 5.0
 # A server that vanished without a word is noticed after about 20 s (libpq, connection parameters).
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
-# Whether a run is under way, and the seconds until one of a schedule is due; one that was due a moment ago may not be made yet.
-PROSPECT = """
-SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running'),
-       (SELECT extract(epoch FROM min(next_dagrun_create_after) - clock_timestamp())::float8
-        FROM dag WHERE next_dagrun_create_after > clock_timestamp() - interval '1 min' AND NOT is_paused AND NOT is_stale)
+# What has a trigger in wake.sql.
+TABLES = (
+    "task_instance",
+    "dag_run",
+    "dag",
+    "asset_dag_run_queue",
+    "partitioned_asset_key_log",
+    "connection_test_request",
+)
+RINGS = f"SELECT count(*) = {len(TABLES)} FROM pg_trigger WHERE tgname = 'kit_wake'"
+LIVE = "is_paused IS NOT TRUE AND is_stale IS NOT TRUE AND has_import_errors IS NOT TRUE"
+# Whether something is under way, the seconds until a schedule's run or a deadline is due, and whether this connection would be rung.
+# A run that was due a moment ago may not be made yet.
+PROSPECT = f"""
+SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running')
+           OR EXISTS (SELECT 1 FROM callback WHERE state = 'queued')
+           OR EXISTS (SELECT 1 FROM dag WHERE {LIVE}
+                      AND next_dagrun_create_after BETWEEN clock_timestamp() - interval '1 min' AND clock_timestamp()),
+       extract(epoch FROM least(
+           (SELECT min(next_dagrun_create_after) FROM dag WHERE {LIVE} AND next_dagrun_create_after > clock_timestamp()),
+           (SELECT min(deadline_time) FROM deadline WHERE NOT missed AND deadline_time > clock_timestamp())
+       ) - clock_timestamp())::float8,
+       ({RINGS}) AND pg_backend_pid() = %s
 """
-# So long after its moment a run is surely due.
-DUE_MARGIN = 0.005
+# So long after its moment a run is due by the scheduler's clock too, which may be another one than the database's.
+DUE_MARGIN = 0.1
+# The scheduler has to beat meanwhile (`scheduler_health_check_threshold`, 30 s).
+LONGEST_REST = 10.0
 WRITTEN_AGAINST = {"_run_scheduler_loop": "d7dd5578d64a"}
 
 
@@ -42,6 +62,7 @@ class Bell:
         self, connect: Callable[[], Any], rest: float = 0.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.connect, self.rest, self.clock = connect, rest, clock
+        self.quiet = False
         self.connection: Any = None
         self.next_try = 0.0
 
@@ -66,15 +87,17 @@ class Bell:
             connection.poll()
         rung = bool(connection.notifies)
         connection.notifies.clear()
+        self.quiet = self.quiet and not rung
         return rung
 
     def _suitable(self, connection: Any, seconds: float) -> float:
         with connection.cursor() as cursor:
-            cursor.execute(PROSPECT)
-            under_way, due = cursor.fetchone()
-        overdue = due is not None and due <= 0
-        longest = seconds if under_way or overdue else max(seconds, self.rest)
-        return longest if due is None or overdue else min(longest, due + DUE_MARGIN)
+            cursor.execute(PROSPECT, (connection.info.backend_pid,))
+            busy, due, rings = cursor.fetchone()
+        # What ended in the last loop may leave something for the next one: only the second quiet look is rest.
+        rests, self.quiet = self.quiet and not busy and rings, not busy
+        longest = max(seconds, self.rest) if rests else seconds
+        return longest if due is None else min(longest, due + DUE_MARGIN)
 
     def _connected(self) -> Any:
         if self.connection is None and self.clock() >= self.next_try:
@@ -88,7 +111,7 @@ class Bell:
     def _hang_up(self) -> None:
         if self.connection is not None:
             self.connection.close()
-        self.connection = None
+        self.connection, self.quiet = None, False
 
 
 def readable(connection: Any, seconds: float) -> bool:
@@ -121,4 +144,6 @@ def install() -> None:
     from airflow.jobs import scheduler_job_runner
 
     if patching.fits("waking the scheduler", scheduler_job_runner.SchedulerJobRunner, WRITTEN_AGAINST):
-        scheduler_job_runner.time = Clock(Bell(connect, float(os.environ.get("KIT_REST_SECONDS", "0"))))
+        scheduler_job_runner.time = Clock(
+            Bell(connect, min(float(os.environ.get("KIT_REST_SECONDS") or 0), LONGEST_REST))
+        )

@@ -20,13 +20,23 @@ CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT OR UPDATE OF state ON dag_run FO
 WHEN (NEW.state = 'queued')
 EXECUTE FUNCTION kit.wake();
 
--- A Dag was unpaused, or its next run comes sooner; the scheduler itself only puts it off.
-CREATE OR REPLACE TRIGGER kit_wake AFTER UPDATE OF is_paused, is_stale, next_dagrun_create_after ON dag FOR EACH ROW
-WHEN (NOT NEW.is_paused AND NOT NEW.is_stale AND (
-    OLD.is_paused OR OLD.is_stale OR NEW.next_dagrun_create_after < coalesce(OLD.next_dagrun_create_after, 'infinity')
-))
-EXECUTE FUNCTION kit.wake();
+-- A Dag is new, was unpaused or put right, or its next run comes sooner; the scheduler itself only puts it off.
+CREATE OR REPLACE FUNCTION kit.wake_for_dag() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' OR OLD.is_paused OR OLD.is_stale OR OLD.has_import_errors
+        OR NEW.next_dagrun_create_after < coalesce(OLD.next_dagrun_create_after, 'infinity')
+    THEN
+        PERFORM pg_notify('kit_wake', '');
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER kit_wake
+AFTER INSERT OR UPDATE OF is_paused, is_stale, has_import_errors, next_dagrun_create_after ON dag FOR EACH ROW
+WHEN (NEW.is_paused IS NOT TRUE AND NEW.is_stale IS NOT TRUE AND NEW.has_import_errors IS NOT TRUE)
+EXECUTE FUNCTION kit.wake_for_dag();
 
 -- An asset was updated, and Dags wait for it; somebody wants a connection tested.
-CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON asset_dag_run_queue FOR EACH STATEMENT EXECUTE FUNCTION kit.wake();
-CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON connection_test_request FOR EACH STATEMENT EXECUTE FUNCTION kit.wake();
+CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON asset_dag_run_queue FOR EACH ROW EXECUTE FUNCTION kit.wake();
+CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON partitioned_asset_key_log FOR EACH ROW EXECUTE FUNCTION kit.wake();
+CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT ON connection_test_request FOR EACH ROW EXECUTE FUNCTION kit.wake();
