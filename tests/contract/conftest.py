@@ -29,7 +29,14 @@ def containers_left_out() -> str:
     return left_out()
 
 
-@pytest.fixture(scope="session", params=["wheels"] if left_out() else ["wheels", "containers"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on both kinds of servers, where both are there and what it looks at may differ between them."""
+    if "stack" in metafunc.fixturenames:
+        alone = getattr(metafunc.module, "ON_WHEELS_ALONE", False) or bool(left_out())
+        metafunc.parametrize("stack", ["wheels"] if alone else ["wheels", "containers"], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def stack(request, tmp_path_factory) -> Iterator[Stack]:
     """The two servers with the configuration and the secret files of the kit."""
     settings = fresh_settings(tmp_path_factory.mktemp("stack"))

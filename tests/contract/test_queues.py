@@ -22,6 +22,7 @@ from airflow_celery_kit.scheduler.router import route
 from airflow_celery_kit.worker import broker as worker_broker
 from tests.contract.tables import METADATA
 
+ON_WHEELS_ALONE = True
 NOW = 1_000_000.0
 # The weight of each step that these tests fill.
 WEIGHTS = {0: 512, 9: 1}

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 from airflow_celery_kit.worker.result_backend import OneStatement
 from tests.contract.tables import RESULTS
 
+ON_WHEELS_ALONE = True
 COLUMNS = "status, result, traceback, date_done IS NULL, coalesce(now() AT TIME ZONE 'utc' - date_done < interval '1 min', true)"
 
 

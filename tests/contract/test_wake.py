@@ -11,6 +11,7 @@ from airflow_celery_kit.scheduler import wake
 from tests.contract.servers import wait_for
 from tests.contract.tables import METADATA, ROW
 
+ON_WHEELS_ALONE = True
 SOON, LATER = 5.0, 0.3
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_celery_kit.worker.way_out import soft_seconds
 
+ON_WHEELS_ALONE = True
 QUICK = "print('up', flush=True)"
 # Goes on after SIGTERM as a worker with a long task does: main, pool and task process, each saying what it is told.
 BUSY = """

@@ -52,6 +52,7 @@ def seconds_between(stack: Stack, run: str) -> float:
     return float(found)
 
 
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_classes_share_the_starts_and_what_waits_beyond_the_next_task_waits_in_airflow(stack: Stack) -> None:
     ready = stack.wait_ready()
     for dag in ("class_gold", "class_bronze"):

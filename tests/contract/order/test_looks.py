@@ -5,6 +5,8 @@ import pytest
 from tests.contract.order.parts import TASK, WEIGHTS, Here, fence, in_step, loop, publish
 from tests.contract.tables import METADATA
 
+ON_WHEELS_ALONE = True
+
 
 def test_a_look_weighs_rows_and_moves_the_messages_of_those_that_were_sent(ready, kit, broker):
     app, found = broker

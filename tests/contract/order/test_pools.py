@@ -7,6 +7,8 @@ from airflow_celery_kit.controller import pools
 from tests.contract.order.parts import fence
 from tests.contract.tables import METADATA
 
+ON_WHEELS_ALONE = True
+
 
 def test_a_pool_that_was_deleted_is_made_again(ready, kit):
     assert pools.resize({"default": 4}, 1.0, fence(kit)) == {"queue_default": 8}

@@ -10,6 +10,8 @@ from airflow_celery_kit.controller.durations import LAST_RUNS, Durations
 from tests.contract.order.parts import TASK, WEIGHTS, fence
 from tests.contract.tables import METADATA
 
+ON_WHEELS_ALONE = True
+
 
 def test_what_waits_is_read_with_all_that_a_policy_may_ask(ready, kit):
     ready.query(TASK, "load", "scheduled", None, 64, 30, **METADATA)

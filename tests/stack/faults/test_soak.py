@@ -15,7 +15,7 @@ from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 TASKS_A_MINUTE = 100
-SHORT_MINUTES, SHORT_TASKS = 4, 50
+SHORT_MINUTES, SHORT_TASKS = 3, 50
 AWAY_SECONDS = 20.0
 
 

@@ -61,7 +61,7 @@ def test_a_stopped_worker_finishes_its_tasks_takes_no_more_and_leaves(evidence: 
 def test_tasks_that_outlast_the_grace_are_ended_in_time_and_retried(evidence: Evidence) -> None:
     stack = evidence.stack
     with stop_grace(stack, "40s"):
-        load = evidence.load(tasks=12, seconds=70)
+        load = evidence.load(tasks=12, seconds=55)
         load.wait_started(12)
         process, kills, at = inject.main_process(stack, VICTIM), Kills(), time.time()
         with kills.of(VICTIM):
