@@ -69,7 +69,9 @@ def parse_a_dag() -> None:
     finally:
         sys.path[:] = path
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            # What was not installed from Python has no value that it could be put back by.
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def load_operators() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psycopg2
@@ -54,6 +55,7 @@ def wait_for(what: str, ready: Callable[[], bool], within: float = START_SECONDS
         time.sleep(0.05)
 
 
+@cache
 def left_out() -> str:
     """Why the servers cannot run as containers here; nothing where they can."""
     if missing := [name for name in IMAGES if not os.environ.get(name)]:
