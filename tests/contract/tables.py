@@ -18,7 +18,7 @@ CREATE TABLE dag (
 );
 CREATE TABLE asset_dag_run_queue (asset_id int, target_dag_id varchar(250), PRIMARY KEY (asset_id, target_dag_id));
 CREATE TABLE partitioned_asset_key_log (id serial PRIMARY KEY);
-CREATE TABLE callback (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), state varchar(10));
+CREATE TABLE callback (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), state varchar(10), type varchar(20));
 CREATE TABLE connection_test_request (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
 CREATE TABLE dag_tag (name varchar(100), dag_id varchar(250), PRIMARY KEY (name, dag_id));
 CREATE TABLE deadline (

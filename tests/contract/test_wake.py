@@ -41,7 +41,7 @@ def bell(ready):
         ("running", "up_for_retry", True), ("running", "up_for_reschedule", True), ("success", None, True),
         ("deferred", "scheduled", True), ("queued", "scheduled", True),
         (None, "scheduled", False), ("scheduled", "queued", False), ("queued", "running", False),
-        ("running", "deferred", False), (None, "upstream_failed", False), ("success", "success", False),
+        ("running", "deferred", False), (None, "upstream_failed", True), ("scheduled", "removed", True), ("success", "success", False),
     ],
 )  # fmt: skip
 def test_what_the_scheduler_has_to_look_at_wakes_it_and_what_it_did_itself_does_not(ready, bell, before, after, rings):
@@ -49,6 +49,32 @@ def test_what_the_scheduler_has_to_look_at_wakes_it_and_what_it_did_itself_does_
     ready.query("UPDATE task_instance SET state = %s", after, **METADATA)
     assert bell.wait(SOON if rings else LATER) is rings
     assert not bell.wait(0), "each ring is heard once"
+
+
+def test_it_is_told_which_run_s_task_it_was(ready, bell):
+    ready.query(ROW, "running", "m1", **METADATA)
+    ((run,),) = ready.query("SELECT dag_id || E'\\n' || run_id FROM task_instance", **METADATA)
+    assert bell.rung() == set()
+    ready.query("UPDATE task_instance SET state = 'success'", **METADATA)
+    wait_for("the ring", lambda: bell._heard(bell.connection))
+    assert bell.rung() == {run}
+    assert bell.rung() == set(), "each ring counts once"
+
+
+def test_whatever_else_rings_may_concern_any_run(ready, bell):
+    ready.query("INSERT INTO dag_run (state) VALUES ('queued')", **METADATA)
+    assert bell.wait(SOON)
+    assert bell.rung() is None
+    assert bell.rung() == set()
+
+
+def test_without_a_connection_any_run_may_have_changed(ready, bell):
+    ready.query("SELECT pg_terminate_backend(%s)", bell.connection.info.backend_pid)
+    wait_for("the connection's end", lambda: bell.rung() is None)
+    assert bell.rung() is None
+    bell.next_try = 0.0
+    bell.wait(0)
+    assert bell.rung() == set(), "it listens again"
 
 
 def test_a_new_run_and_one_that_is_queued_again_wake_it_and_one_that_ends_does_not(ready, bell):
@@ -126,7 +152,8 @@ def test_what_rang_is_followed_by_a_short_sleep(ready, bell):
 @pytest.mark.parametrize(
     "row",
     [
-        "dag_run (state) VALUES ('running')", "dag_run (state) VALUES ('queued')", "callback (state) VALUES ('queued')",
+        "dag_run (state) VALUES ('running')", "dag_run (state) VALUES ('queued')", "callback (state) VALUES ('pending')",
+        "callback (state, type) VALUES ('queued', 'executor')",
         "dag VALUES ('sales', false, false, false, now() - interval '2 s')",
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import valkey
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.core.repair import Finding, Messages, diagnose
+from airflow_celery_kit.keepalive import KEEPALIVE
 
 SECONDS = 5.0
 
@@ -54,7 +55,7 @@ class Connections:
 
     def _database(self, variable: str) -> Any:
         if variable not in self.opened:
-            self.opened[variable] = psycopg2.connect(os.environ[variable], connect_timeout=int(SECONDS))
+            self.opened[variable] = psycopg2.connect(os.environ[variable], connect_timeout=int(SECONDS), **KEEPALIVE)
         return self.opened[variable]
 
 

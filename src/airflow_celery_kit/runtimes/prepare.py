@@ -63,7 +63,7 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 6
+KIT_SCHEMA = 7
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGER = "DROP TRIGGER IF EXISTS kit_wake ON {}"
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"

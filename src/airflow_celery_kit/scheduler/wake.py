@@ -16,14 +16,16 @@ import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
 from airflow_celery_kit import patching
+from airflow_celery_kit.keepalive import KEEPALIVE
+from airflow_celery_kit.scheduler import looks
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "kit_wake"
+# Rings that say nothing of a Dag run.
+UNNAMED = ""
 # Between two tries to connect; the database is away, and the scheduler has other things to do.
 RECONNECT_SECONDS = 5.0
-# A server that vanished without a word is noticed after about 20 s (libpq, connection parameters).
-KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
 # What has a trigger in wake.sql.
 TABLES = (
     "task_instance",
@@ -39,7 +41,7 @@ LIVE = "is_paused IS NOT TRUE AND is_stale IS NOT TRUE AND has_import_errors IS 
 # A run that was due a moment ago may not be made yet.
 PROSPECT = f"""
 SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running')
-           OR EXISTS (SELECT 1 FROM callback WHERE state = 'queued')
+           OR EXISTS (SELECT 1 FROM callback WHERE state = 'pending' OR (state = 'queued' AND type = 'executor'))
            OR EXISTS (SELECT 1 FROM dag WHERE {LIVE}
                       AND next_dagrun_create_after BETWEEN clock_timestamp() - interval '1 min' AND clock_timestamp()),
        extract(epoch FROM least(
@@ -62,7 +64,8 @@ class Bell:
         self, connect: Callable[[], Any], rest: float = 0.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.connect, self.rest, self.clock = connect, rest, clock
-        self.quiet = False
+        self.quiet = self.rings = False
+        self.names: set[str] = set()
         self.connection: Any = None
         self.next_try = 0.0
 
@@ -82,20 +85,38 @@ class Bell:
             time.sleep(seconds)
             return False
         until = self.clock() + self._suitable(connection, seconds)
-        connection.poll()
-        while not connection.notifies and (left := until - self.clock()) > 0 and readable(connection, left):
-            connection.poll()
-        rung = bool(connection.notifies)
-        connection.notifies.clear()
+        rung = self._heard(connection)
+        while not rung and (left := until - self.clock()) > 0 and readable(connection, left):
+            rung = self._heard(connection)
         self.quiet = self.quiet and not rung
         return rung
+
+    def _heard(self, connection: Any) -> bool:
+        connection.poll()
+        names = {one.payload for one in connection.notifies}
+        connection.notifies.clear()
+        self.names |= names
+        return bool(names)
+
+    def rung(self) -> set[str] | None:
+        """Return the Dag runs that rang since it was asked last, as wake.sql names them; None where any may have changed."""
+        if self.connection is None or not self.rings:
+            return None
+        try:
+            self._heard(self.connection)
+        except Exception as problem:
+            log.warning("the scheduler looks at every Dag run: %s", str(problem).strip())
+            self._hang_up()
+            return None
+        names, self.names = self.names, set()
+        return None if UNNAMED in names else names
 
     def _suitable(self, connection: Any, seconds: float) -> float:
         with connection.cursor() as cursor:
             cursor.execute(PROSPECT, (connection.info.backend_pid,))
-            busy, due, rings = cursor.fetchone()
+            busy, due, self.rings = cursor.fetchone()
         # What ended in the last loop may leave something for the next one: only the second quiet look is rest.
-        rests, self.quiet = self.quiet and not busy and rings, not busy
+        rests, self.quiet = self.quiet and not busy and self.rings, not busy
         longest = max(seconds, self.rest) if rests else seconds
         return longest if due is None else min(longest, due + DUE_MARGIN)
 
@@ -111,7 +132,7 @@ class Bell:
     def _hang_up(self) -> None:
         if self.connection is not None:
             self.connection.close()
-        self.connection, self.quiet = None, False
+        self.connection, self.quiet, self.rings = None, False, False
 
 
 def readable(connection: Any, seconds: float) -> bool:
@@ -144,6 +165,6 @@ def install() -> None:
     from airflow.jobs import scheduler_job_runner
 
     if patching.fits("waking the scheduler", scheduler_job_runner.SchedulerJobRunner, WRITTEN_AGAINST):
-        scheduler_job_runner.time = Clock(
-            Bell(connect, min(float(os.environ.get("KIT_REST_SECONDS") or 0), LONGEST_REST))
-        )
+        bell = Bell(connect, min(float(os.environ.get("KIT_REST_SECONDS") or 0), LONGEST_REST))
+        scheduler_job_runner.time = Clock(bell)
+        looks.install(bell.rung)

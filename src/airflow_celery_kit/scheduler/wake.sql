@@ -6,14 +6,22 @@ BEGIN
 END
 $$;
 
--- A task has ended, was cleared, or may go on after a deferral; what the scheduler itself sets does not wake it.
+-- As above, with the Dag run whose task it was (scheduler/looks.py reads it).
+CREATE OR REPLACE FUNCTION kit.wake_for_task() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('kit_wake', NEW.dag_id || E'\n' || NEW.run_id);
+    RETURN NULL;
+END
+$$;
+
+-- A task has ended or was left out, was cleared, or may go on after a deferral; that it is scheduled and sent needs no look.
 CREATE OR REPLACE TRIGGER kit_wake AFTER UPDATE OF state ON task_instance FOR EACH ROW
 WHEN (OLD.state IS DISTINCT FROM NEW.state AND (
     NEW.state IS NULL
-    OR NEW.state IN ('success', 'failed', 'skipped', 'up_for_retry', 'up_for_reschedule')
+    OR NEW.state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed', 'up_for_retry', 'up_for_reschedule')
     OR (NEW.state = 'scheduled' AND OLD.state IN ('deferred', 'queued', 'awaiting_input'))
 ))
-EXECUTE FUNCTION kit.wake();
+EXECUTE FUNCTION kit.wake_for_task();
 
 -- A run was asked for.
 CREATE OR REPLACE TRIGGER kit_wake AFTER INSERT OR UPDATE OF state ON dag_run FOR EACH ROW

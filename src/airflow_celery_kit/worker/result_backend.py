@@ -13,16 +13,16 @@ from celery.backends.database.session import SessionManager
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
+from airflow_celery_kit.keepalive import KEEPALIVE
+
 KEYS = frozenset({"id", "task_id"})
 # The provider empties Celery's own options. A connection that was cut is noticed before it is used, a frozen one after about 20 s
 # (SQLAlchemy, create_engine; libpq, connection parameters).
 DATABASE_OPTIONS = {
     "pool_pre_ping": True,
     "pool_recycle": 3600,
-    "connect_args": {
-        "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000,
-    },
-}  # fmt: skip
+    "connect_args": {"connect_timeout": 5, **KEEPALIVE},
+}
 
 
 class OneEngine(SessionManager):

@@ -1,0 +1,125 @@
+"""Which running Dag runs a loop of the scheduler looks at, with a clock and rings of the test's own."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from airflow_celery_kit.scheduler import looks
+from airflow_celery_kit.scheduler.looks import FEW, WINDOW, Looks, name_of
+
+INTERVAL, SHARE, LOOP = 1.0, 20, 0.05
+
+
+@dataclass(frozen=True)
+class Run:
+    id: int
+
+    @property
+    def dag_id(self) -> str:
+        return "sales"
+
+    @property
+    def run_id(self) -> str:
+        return f"r{self.id}"
+
+
+class Scheduler:
+    """Loops over running Dag runs as Airflow does: first what it did not look at for longest."""
+
+    def __init__(self, number: int) -> None:
+        self.now, self.rung = 100.0, set()
+        self.looks = Looks(self.heard, INTERVAL, SHARE, clock=lambda: self.now)
+        self.runs = {number: 0.0 for number in range(number)}
+
+    def heard(self) -> set[str] | None:
+        names, self.rung = self.rung, set()
+        return names
+
+    def ring(self, *runs: int) -> None:
+        self.rung = None if self.rung is None else self.rung | {name_of(Run(one)) for one in runs}
+
+    def loop(self, after: float = LOOP) -> list[int]:
+        self.now += after
+        there = [Run(one) for one in sorted(self.runs, key=self.runs.__getitem__)[: self.looks.window]]
+        chosen = [run.id for run in self.looks.due(there)]
+        self.runs |= dict.fromkeys(chosen, self.now)
+        return chosen
+
+
+@pytest.fixture
+def scheduler():
+    made = Scheduler(20)
+    made.loop()
+    return made
+
+
+def test_what_was_never_looked_at_is_at_once():
+    scheduler = Scheduler(20)
+    assert sorted(scheduler.loop()) == list(range(20))
+    scheduler.runs[20] = 0.0
+    assert scheduler.loop() == [20]
+
+
+def test_what_rang_is_looked_at_and_nothing_else_that_was_a_moment_ago(scheduler):
+    scheduler.ring(7, 12)
+    assert sorted(scheduler.loop()) == [7, 12]
+    assert scheduler.loop() == [], "each ring counts once"
+
+
+def test_after_a_sleep_that_nothing_ended_all_are_looked_at(scheduler):
+    assert sorted(scheduler.loop(INTERVAL)) == list(range(20))
+
+
+def test_while_it_rings_all_the_time_the_others_come_few_at_a_time_and_all_come(scheduler):
+    seen = set()
+    for _ in range(int(INTERVAL / 0.1 + 20 / FEW + 1)):
+        scheduler.ring(3)
+        chosen = scheduler.loop(0.1)
+        assert len(chosen) <= 1 + FEW
+        seen |= set(chosen)
+    assert len(seen) == 20
+
+
+def test_where_any_may_have_changed_all_are_looked_at(scheduler):
+    scheduler.rung = None
+    assert len(scheduler.loop()) == 20
+
+
+def test_where_not_all_are_seen_it_is_as_many_as_airflow_looks_at_besides_those_that_rang():
+    scheduler = Scheduler(3 * WINDOW)
+    seen = set()
+    for _ in range(3 * WINDOW // SHARE + 1):
+        chosen = scheduler.loop()
+        assert len(chosen) == SHARE
+        seen |= set(chosen)
+    assert len(seen) == 3 * WINDOW, "nothing is left out for ever"
+    waits = sorted(scheduler.runs, key=scheduler.runs.__getitem__)[SHARE + 5]
+    scheduler.ring(waits)
+    assert waits in scheduler.loop()
+
+
+def test_what_ended_is_forgotten(scheduler):
+    scheduler.runs = {5: 0.0}
+    scheduler.loop()
+    assert set(scheduler.looks.seen) == {5}
+
+
+def test_airflow_is_the_one_that_this_was_written_against(monkeypatch):
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.models.dagrun import DagRun
+
+    monkeypatch.setattr(SchedulerJobRunner, "_schedule_all_dag_runs", SchedulerJobRunner._schedule_all_dag_runs)
+    monkeypatch.setattr(DagRun, "DEFAULT_DAGRUNS_TO_EXAMINE", SHARE)
+    before = SchedulerJobRunner._schedule_all_dag_runs
+    looks.install(lambda: None)
+    assert SchedulerJobRunner._schedule_all_dag_runs is not before
+    assert DagRun.DEFAULT_DAGRUNS_TO_EXAMINE == WINDOW
+
+
+def test_another_airflow_is_left_as_it_is(monkeypatch):
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    before = SchedulerJobRunner._schedule_all_dag_runs
+    monkeypatch.setitem(looks.WRITTEN_AGAINST, "_do_scheduling", "000000000000")
+    looks.install(lambda: None)
+    assert SchedulerJobRunner._schedule_all_dag_runs is before
