@@ -64,7 +64,8 @@ class Request(request.Request):
     def acknowledge(self) -> None:
         """Called when it has ended, its slot being free again; the slot may be kept for what follows."""
         if self.time_start:
-            HOLDS.keep(self.delivery_info.get("priority") or 0, time.time() - self.time_start)
+            step, dag = self.delivery_info.get("priority") or 0, (self.argsrepr or "").partition("/")[0]
+            HOLDS.keep(step, time.time() - self.time_start, f"{dag}/{step}")
         super().acknowledge()
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:
@@ -82,6 +83,7 @@ def once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     handle = strategy.default(task, app, consumer, **options)
 
     def take(message: Any, body: Any, ack: Callable[..., None], *rest: Any, **named: Any) -> Any:
+        HOLDS.took()
         if STARTED.drops(found := str(message.headers.get("id", ""))):
             log.warning("message %s was delivered again though its task started here: dropped", found)
             return ack(log, consumer.connection_errors)

@@ -1,8 +1,9 @@
 """Runs in: Celery workers; keeps a slot a moment for what follows the task that just ended, where something less urgent waits.
 
 The scheduler needs about a tenth of a second to send a successor. A slot that took what was there would run first tasks of
-other workflows in between, and none would come to its end. For a twentieth of the ended task's time, at most HOLD_SECONDS, such a
-slot takes only what is more urgent than the task was; what ends a workflow keeps nothing. So no more than a twentieth is lost.
+other workflows in between, and none would come to its end. For SHARE of the ended task's time, at most HOLD_SECONDS, such a
+slot takes only what is more urgent than the task was; what ends a workflow keeps nothing. Where nothing more urgent came in time
+twice, as where many tasks have one successor, tasks of that Dag and step keep nothing, all but each PROBE-th.
 """
 
 import os
@@ -14,19 +15,55 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 from kombu.transport import redis
+from kombu.utils.functional import LRUCache
 
 from airflow_celery_kit import patching
 from airflow_celery_kit.core.priorities import LAST
 
-SHARE = 0.05
+SHARE = 0.125
 HOLD_SECONDS = 0.25
 # The server looks for reads whose time is over so often (`hz` in config/valkey.conf); it cannot keep a slot for less.
 LEAST_SECONDS = 0.02
 # A rest that would be rounded down to nothing means for ever.
 MOMENT = 0.002
+# How often a slot may be kept in vain before it is kept no more, when it is tried again, and how many Dags and steps are remembered.
+VAIN, PROBE, REMEMBERED = 2, 10, 1000
 # With these a successor is more urgent than the task before it.
 POLICIES = ("finish-first", "aging")
 WRITTEN_AGAINST = {"_brpop_start": "06723d707ddf"}
+
+
+@dataclass
+class Kept:
+    """A slot that is kept: until when on a steady clock, after a task of which step and kind, whether anything was turned down for it."""
+
+    until: float
+    step: int
+    kind: str
+    binding: bool = False
+
+
+class Experience:
+    """Whether slots that are kept after a kind of task are kept in vain; good ones count for three bad ones."""
+
+    def __init__(self) -> None:
+        self.score = LRUCache(limit=REMEMBERED)
+
+    def worth(self, kind: str) -> bool:
+        """Return whether to keep a slot after this task; called once for each."""
+        score = self.score.get(kind, 0)
+        if score > -VAIN:
+            return True
+        self.score[kind] = score - 1
+        return score % PROBE == 0
+
+    def came(self, kind: str) -> None:
+        """Something more urgent came in time."""
+        self.score[kind] = VAIN
+
+    def in_vain(self, kind: str) -> None:
+        """Nothing came in time."""
+        self.score[kind] = self.score.get(kind, 0) - 1
 
 
 @dataclass
@@ -34,22 +71,39 @@ class Holds:
     """The slots that are kept now. `clock` is steady and in seconds."""
 
     clock: Callable[[], float] = time.monotonic
-    kept: list[tuple[float, int]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    experience: Experience = field(default_factory=Experience)
 
-    def keep(self, step: int, ran: float) -> None:
-        """Keep a slot after a task of this step that ran so many seconds."""
-        now = self.clock()
-        self.kept = [one for one in self.kept if one[0] > now]
-        if step > LAST and (seconds := min(HOLD_SECONDS, SHARE * ran)) >= LEAST_SECONDS:
-            self.kept.append((now + seconds, step))
+    def keep(self, step: int, ran: float, kind: str) -> None:
+        """Keep a slot after a task of this step that ran so many seconds; `kind` is what tasks alike have in common."""
+        self._drop()
+        seconds = min(HOLD_SECONDS, SHARE * ran)
+        if step > LAST and seconds >= LEAST_SECONDS and self.experience.worth(kind):
+            self.kept.append(Kept(self.clock() + seconds, step, kind))
+
+    def took(self) -> None:
+        """A message was taken; where slots were kept for it, one is no longer."""
+        if binding := [one for one in self.kept if one.binding]:
+            first = min(binding, key=lambda one: one.until)
+            self.kept.remove(first)
+            self.experience.came(first.kind)
 
     def limit(self, free: int) -> tuple[int, float] | None:
         """Return how many steps may be taken from now, and for how many seconds; None when any of the `free` slots takes all."""
-        now = self.clock()
-        self.kept = sorted(one for one in self.kept if one[0] > now + MOMENT)[-free:] if free else []
+        self._drop()
+        self.kept = sorted(self.kept, key=lambda one: one.until)[-free:] if free else []
         if len(self.kept) < free or not self.kept:
             return None
-        return max(step for _, step in self.kept), self.kept[0][0] - now
+        for one in self.kept:
+            one.binding = True
+        return max(one.step for one in self.kept), self.kept[0].until - self.clock()
+
+    def _drop(self) -> None:
+        now = self.clock() + MOMENT
+        for one in self.kept:
+            if one.until <= now and one.binding:
+                self.experience.in_vain(one.kind)
+        self.kept = [one for one in self.kept if one.until > now]
 
 
 HOLDS = Holds()
