@@ -27,6 +27,8 @@ ROUNDS = 2
 # Repetitions within a round of what takes a moment, and of what waits for a look at the folder.
 STARTS, FILES = 5, 2
 SEEN_SECONDS = 120
+# Between the last task and a look at the stack at rest.
+SETTLE_SECONDS = 20
 PROFILES = knobs.KNOBS["KIT_PROFILE"].pattern.split("|")
 DAG = """from airflow.sdk import dag
 
@@ -51,8 +53,9 @@ Figures = dict[str, float]
 
 
 def idle(side: Side) -> Figures:
-    """Return the CPU as a share of one core and the memory in MB of all services, a minute long."""
+    """Return the CPU as a share of one core and the memory in MB of all services, a minute long, once the stack is at rest."""
     settings = side.stack.settings
+    time.sleep(SETTLE_SECONDS)
     before = cpu.seconds(settings)
     time.sleep(IDLE_SECONDS)
     used = sum(cpu.spent(before, cpu.seconds(settings)).values())
@@ -86,7 +89,7 @@ def measure(side: Side, profile: str) -> Figures:
     env_file.record(side.stack.settings, {"KIT_PROFILE": profile})
     side.stack.make("down")
     side.stack.make("up")
-    seen = idle(side) | speed(side)
+    seen = speed(side) | idle(side)
     return seen | {"new file": statistics.mean(new_file(side) for _ in range(FILES))}
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 from types import SimpleNamespace
 
 import psycopg2
@@ -14,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from airflow_celery_kit.api import snapshot
 from airflow_celery_kit.controller import queues, seen
+from airflow_celery_kit.controller.beside import Beside, chores
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.controller.lease import Lease
-from airflow_celery_kit.controller.main import Controller
+from airflow_celery_kit.controller.main import Controller, say
 from airflow_celery_kit.controller.sight import Connections
 from airflow_celery_kit.scheduler.router import route
 from airflow_celery_kit.worker import broker as worker_broker
@@ -155,17 +157,29 @@ def test_a_leader_keeps_its_last_look_and_one_that_lost_the_lease_keeps_its_own_
     assert rows(ready) == [("queues", {"number": 2})]
 
 
+def controller(connections, order=None, more=None) -> Controller:
+    """A controller whose chores are those of a real one, and `more`."""
+    found = chores(order, say) | (more or {})
+    return Controller(connections(), beside=Beside(found, say, connections()))
+
+
+def step(one: Controller, now: float) -> None:
+    """Look once and wait for what is done beside repair."""
+    one.step(now)
+    one.beside.wait()
+
+
 def test_each_look_of_the_controller_that_leads_is_kept(ready, connections, sent_at, monkeypatch):
-    leader, other = Controller(connections()), Controller(connections())
+    leader, other = controller(connections), controller(connections)
     monkeypatch.setenv("KIT_INSTANCE", "controller-1")
-    leader.step(0.0)
+    step(leader, 0.0)
     assert rows(ready) == [("queues", {"queues": [], "delivered": 0})]
     sent_at(1)
     monkeypatch.setenv("KIT_INSTANCE", "controller-2")
-    other.step(0.0)
+    step(other, 0.0)
     assert rows(ready) == [("queues", {"queues": [], "delivered": 0})], "the other one does not lead"
     monkeypatch.setenv("KIT_INSTANCE", "controller-1")
-    leader.step(2.0)
+    step(leader, 2.0)
     ((_, facts),) = rows(ready)
     assert [(one["queue"], one["waiting"]) for one in facts["queues"]] == [("default", 1)]
 
@@ -178,20 +192,44 @@ class Failing:
 
 
 def test_an_order_that_fails_is_said_once_and_keeps_no_controller_from_looking(ready, connections, capsys):
-    leader = Controller(connections(), ordering=Failing())
+    leader = controller(connections, Failing())
     for now in (0.0, 2.0, 4.0):
-        leader.step(now)
+        step(leader, now)
     assert leader.seeing_since == 0.0
     assert capsys.readouterr().out.count("this order cannot be had") == 1
     assert rows(ready), "what comes after it is done"
 
 
+def test_a_policy_that_does_not_return_keeps_no_controller_from_looking(ready, connections, capsys):
+    release = threading.Event()
+    leader = controller(connections, more={"endless": lambda *_: release.wait(60)})
+    for now in range(0, 60, 2):
+        leader.step(float(now))
+    assert leader.beside.thread.is_alive()
+    assert leader.suspicions.looked == 58.0, "it went on looking"
+    assert capsys.readouterr().out.count('"slow"') == 1
+    release.set()
+    leader.beside.wait()
+
+
+def test_a_database_that_went_away_is_found_again_by_what_is_beside_repair(ready, connections):
+    leader = controller(connections)
+    step(leader, 0.0)
+    ready.query("SELECT pg_terminate_backend(%s)", leader.beside.connections.metadata.info.backend_pid)
+    ready.query("DELETE FROM kit.seen", **METADATA)
+    step(leader, 2.0)
+    assert leader.beside.connections.opened == {}, "the next use opens anew"
+    leader.beside.connections = connections()
+    step(leader, 4.0)
+    assert rows(ready)
+
+
 def test_weights_that_cannot_be_forgotten_blind_no_controller(ready, connections, capsys):
     ready.query("REVOKE DELETE ON kit.base_weight FROM kit", **METADATA)
     try:
-        leader = Controller(connections())
+        leader = controller(connections)
         for now in (0.0, 100.0, 200.0):
-            leader.step(now)
+            step(leader, now)
     finally:
         ready.query("GRANT DELETE ON kit.base_weight TO kit", **METADATA)
     assert leader.seeing_since == 0.0
@@ -199,9 +237,9 @@ def test_weights_that_cannot_be_forgotten_blind_no_controller(ready, connections
 
 
 def test_a_controller_that_cannot_see_keeps_nothing(ready, connections, nearly_full):
-    blind = Controller(connections())
+    blind = controller(connections)
     with pytest.raises(valkey.OutOfMemoryError):
-        blind.step(0.0)
+        step(blind, 0.0)
     assert rows(ready) == []
 
 

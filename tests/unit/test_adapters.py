@@ -33,6 +33,15 @@ def test_types_that_come_and_go_never_get_one_another_s():
         )
 
 
+def test_whatever_else_is_asked_is_pydantic_s_own():
+    made = adapters.Adapters()
+    assert made(int, config={"strict": True}) is not made(int)
+    with pytest.raises(ValidationError):
+        made(int, config={"strict": True}).validate_python("3")
+    assert made[int] == TypeAdapter[int]
+    assert made.validate_python is TypeAdapter.validate_python
+
+
 def test_airflow_s_messages_are_read_as_before_and_nothing_is_built_anew(modules):
     comms, task_runner = modules
     before = comms.CommsDecoder[comms.ToTask, comms.ToSupervisor](socket=None, log=None)

@@ -88,11 +88,11 @@ def places(dag: DAG) -> dict[str, tuple[str, str]]:
     return {one.task_id: (one.queue, one.pool) for one in dag.tasks}
 
 
-def test_a_rule_gives_a_queue_and_new_work_waits_in_the_queue_s_pool(policy, rules, chain):
+def test_a_rule_gives_a_queue_and_new_work_waits_in_the_queue_s_pool_as_all_of_another_queue_does(policy, rules, chain):
     rules("rules: [{when: {dag: sales, operator: '@task', task: load}, queue: heavy}]")
     policy("finish-first")
     assert places(chain) == {
-        "extract": ("default", "queue_default"), "load": ("heavy", "default_pool"), "report": ("default", "default_pool"),
+        "extract": ("default", "queue_default"), "load": ("heavy", "queue_heavy"), "report": ("default", "default_pool"),
     }  # fmt: skip
 
 
@@ -110,9 +110,11 @@ def test_what_the_author_chose_stays(policy, rules):
     }
 
 
-def test_without_a_backlog_pools_are_left_alone(policy, chain, monkeypatch):
+@pytest.mark.parametrize(("backlog", "controllers"), [("", "1"), ("1", "0")])
+def test_pools_that_nobody_would_hold_are_left_alone(policy, chain, monkeypatch, backlog, controllers):
     policy("finish-first")
-    monkeypatch.delenv("KIT_BACKLOG", raising=False)
+    monkeypatch.setenv("KIT_BACKLOG", backlog)
+    monkeypatch.setenv("KIT_CONTROLLERS", controllers)
     assert {pool for _, pool in places(chain).values()} == {"default_pool"}
 
 

@@ -35,7 +35,7 @@ class Broker:
 
     def messages(self) -> Messages:
         """Return the ids of all messages. Raises valkey.ValkeyError when the broker is away."""
-        waiting = frozenset(identity(raw) for key in self._lists() for raw in self.client.lrange(key, 0, -1))
+        waiting = frozenset(identity(raw)[0] for key in self._lists() for raw in self.client.lrange(key, 0, -1))
         delivered = (json.loads(raw)[0] for raw in self.client.hvals("unacked"))
         named = {_header(message, "id"): _header(message, "argsrepr") for message in delivered}
         return Messages(waiting, {found: name for found, name in named.items() if found})
@@ -89,7 +89,8 @@ class Broker:
         """Remove reply queues that nobody reads any more; return how many."""
         dropped = 0
         for key in self.client.scan_iter(match="*.reply.celery.pidbox", count=1000):
-            if key.startswith(b"_kombu") or self.client.object("idletime", key) < REPLY_IDLE_SECONDS:
+            # One that was emptied meanwhile has no idle time.
+            if key.startswith(b"_kombu") or (self.client.object("idletime", key) or 0) < REPLY_IDLE_SECONDS:
                 continue
             queue = key.decode()
             gone = [member for member in self.client.smembers(REPLIES) if member.decode().endswith(queue)]
@@ -110,12 +111,13 @@ def list_of(queue: str, step: int) -> str:
     return f"{queue}{SEPARATOR}{step}" if step else queue
 
 
-def identity(message: bytes | str) -> str:
-    """Return a message's id, nothing where it has none."""
+def identity(message: bytes | str) -> tuple[str, str]:
+    """Return a message's id and what it says of its task, nothing where it has none."""
     try:
-        return _header(json.loads(message), "id")
+        parsed = json.loads(message)
     except ValueError:
-        return ""
+        return "", ""
+    return _header(parsed, "id"), _header(parsed, "argsrepr")
 
 
 def _header(message: Any, name: str) -> str:

@@ -33,6 +33,8 @@ class Durations:
         if now - self.since > KEPT_SECONDS:
             self.known, self.since = {}, now
         if unknown := {(task.dag_id, task.task_id) for task in tasks} - self.known.keys():
+            # Should asking fail, it is not asked again before its time.
+            self.known |= dict.fromkeys(unknown)
             self.known |= ask(connection, sorted(unknown))
         return [replace(task, expected=self.known[task.dag_id, task.task_id]) for task in tasks]
 

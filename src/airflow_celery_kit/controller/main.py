@@ -15,13 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg2
-import valkey
-
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import database, queues, seen, waiting
+from airflow_celery_kit.controller import database
+from airflow_celery_kit.controller.beside import AWAY, Beside, chores
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
-from airflow_celery_kit.controller.ordering import Ordering, from_environment
+from airflow_celery_kit.controller.ordering import from_environment
 from airflow_celery_kit.controller.sight import Connections, look
 from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, Suspicions
 from airflow_celery_kit.errors import ConfigurationError
@@ -30,9 +28,6 @@ from airflow_celery_kit.errors import ConfigurationError
 LOOK_SECONDS = 2.0
 # Workers find their way back to a broker that was away; until then they report nothing and hold what they held.
 SETTLE_SECONDS = 20.0
-TIDY_SECONDS = 60.0
-
-AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
 
 
 def say(event: str, **facts: Any) -> None:
@@ -43,16 +38,13 @@ def say(event: str, **facts: Any) -> None:
 
 @dataclass
 class Controller:
-    """One controller between two looks: what it suspects, since when it sees everything, whether it leads."""
+    """One controller between two looks: what it suspects, since when it sees everything, whether it leads, what it does beside repair."""
 
     connections: Connections = field(default_factory=Connections)
     suspicions: Suspicions = field(default_factory=Suspicions)
     seeing_since: float | None = None
     token: int | None = None
-    tidied: float = 0.0
-    forgot: float = 0.0
-    ordering: Ordering | None = None
-    failing: dict[str, str] = field(default_factory=dict)
+    beside: Beside | None = None
 
     def step(self, now: float) -> None:
         """Look once and, as the leader, repair what is confirmed. `now` is steady, in seconds. Raises one of AWAY."""
@@ -65,33 +57,8 @@ class Controller:
             say("leads", token=self.token)
         if leads and now - self.seeing_since >= SETTLE_SECONDS:
             self._repair(confirmed, lease)
-            self._tidy(now)
-        if leads:
-            self._beside_repair(lease, now)
-
-    def _beside_repair(self, lease: Lease, now: float) -> None:
-        """Do what may fail without a bearing on repair; what fails is said once."""
-        for name, chore in (("ordering", self._order), ("weights", self._forget), ("queues", self._show)):
-            try:
-                chore(lease, now)
-                self.failing.pop(name, None)
-            except Exception as problem:
-                reason = f"{type(problem).__name__}: {str(problem).strip()}"
-                if self.failing.get(name) != reason:
-                    say("fails", what=name, reason=reason)
-                self.failing[name] = reason
-
-    def _order(self, lease: Lease, now: float) -> None:
-        if self.ordering:
-            self.ordering.look(self.connections, lease.fenced, now)
-
-    def _forget(self, _: Lease, now: float) -> None:
-        if now - self.forgot >= TIDY_SECONDS:
-            self.forgot = now
-            waiting.forget(self.connections.metadata)
-
-    def _show(self, lease: Lease, _: float) -> None:
-        seen.write("queues", queues.look(self.connections.broker, time.time()), lease.fenced)
+        if self.beside and self.token is not None:
+            self.beside.turn(self.token, now)
 
     def blind(self, problem: Exception) -> None:
         """One side cannot be seen: whatever was suspected before says nothing any more."""
@@ -105,12 +72,6 @@ class Controller:
         for finding in confirmed:
             act(finding, lease.fenced, self.connections)
             self.suspicions.settle(finding)
-
-    def _tidy(self, now: float) -> None:
-        if now - self.tidied >= TIDY_SECONDS:
-            self.tidied = now
-            if dropped := self.connections.broker.drop_orphan_replies():
-                say("tidied", reply_queues=dropped)
 
 
 def act(finding: Finding, fence: database.Fence, connections: Connections) -> bool:
@@ -179,7 +140,7 @@ def main(arguments: list[str]) -> int:
             print(problem, file=sys.stderr)  # noqa: T201
             return os.EX_CONFIG
         pause = float(os.environ.get("KIT_LOOK_SECONDS") or LOOK_SECONDS)
-        run(Controller(ordering=ordering), Path(os.environ["KIT_BEAT_FILE"]), pause)
+        run(Controller(beside=Beside(chores(ordering, say), say)), Path(os.environ["KIT_BEAT_FILE"]), pause)
     try:
         once("--act" in arguments)
     except AWAY as problem:

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import psycopg2
+
 from airflow_celery_kit import rules
 from airflow_celery_kit.controller import moves, pools, waiting
 from airflow_celery_kit.controller.database import Fence
@@ -18,6 +20,8 @@ from airflow_celery_kit.core.priorities import step
 from airflow_celery_kit.core.routing import BUILT_IN, Routing
 
 Say = Callable[..., None]
+# Workers start and are replaced in this time.
+LEFT_SECONDS = 60.0
 
 
 @dataclass
@@ -37,11 +41,12 @@ class Ordering:
     policies: dict[str, Policy | None] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
     failed: set[str] = field(default_factory=set)
+    served: dict[str, float] = field(default_factory=dict)
 
     def look(self, connections: Connections, fence: Fence, now: float) -> None:
         """Weigh and move once. `now` is steady, in seconds. Raises LeaseLostError, psycopg2.Error, valkey.ValkeyError."""
         reports = list(connections.broker.reports().values())
-        self._resize(reports, fence)
+        self._resize(pools.slots_of(reports), fence, now)
         if self._chosen() <= set(table.STATIC) and not waiting.are_concerned(connections.metadata):
             return
         tasks = waiting.read(connections.metadata)
@@ -52,10 +57,17 @@ class Ordering:
             waiting.write(wanted, current, fence)
         self._arrange([replace(task, weight=weights.get(task.id, task.weight)) for task in tasks], connections)
 
-    def _resize(self, reports: list[Mapping[str, Any]], fence: Fence) -> None:
-        slots = {queue: number for queue, number in pools.slots_of(reports).items() if queue in self.routing.queues}
+    def _resize(self, served: Mapping[str, int], fence: Fence, now: float) -> None:
+        self.served |= dict.fromkeys(served, now)
+        slots = {
+            queue: served.get(queue, 0) for queue in self.routing.queues if queue in served or self._left(queue, now)
+        }
         if self.ahead is not None and (changed := pools.resize(slots, self.ahead, fence)):
             self.say("pools", **changed)
+
+    def _left(self, queue: str, now: float) -> bool:
+        """Return whether a queue has had no worker for long; one that starts again keeps its pool meanwhile."""
+        return now - self.served.setdefault(queue, now) >= LEFT_SECONDS
 
     def _chosen(self) -> set[str]:
         """Return the policies that the operator chose."""
@@ -69,11 +81,18 @@ class Ordering:
         for name, group in waiting.chosen(tasks, self.routing, self.policy).items():
             if policy := self._policy(name):
                 if policy.needs_durations:
-                    group = self.durations.of(group, connections.metadata, now)  # noqa: PLW2901
+                    group = self._expected(group, connections, now)  # noqa: PLW2901
                 weights |= self._ask(name, policy, group, situation)
             elif name not in self.failed:
                 weights |= {task.id: task.base for task in group}
         return weights
+
+    def _expected(self, tasks: list[Waiting], connections: Connections, now: float) -> list[Waiting]:
+        try:
+            return self.durations.of(tasks, connections.metadata, now)
+        except psycopg2.Error as problem:
+            self._fails("durations", problem)
+            return tasks
 
     def _ask(self, name: str, policy: Policy, tasks: list[Waiting], situation: Situation) -> dict[str, int]:
         known = {task.id for task in tasks}

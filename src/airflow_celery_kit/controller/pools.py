@@ -33,13 +33,13 @@ def slots_of(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def resize(slots: Mapping[str, int], ahead: float, fence: Fence) -> dict[str, int]:
     """Give each queue's pool its slots and `ahead` times as many; return the pools that changed or were missing.
 
-    A queue without workers keeps its size.
+    A queue without slots has room for one task, which is seen to wait; more would take the executor's places from other queues.
 
     Raises LeaseLostError from the fence and psycopg2.Error.
     """
     changed = {}
     for queue, number in slots.items():
-        size = math.ceil(number * (1 + ahead))
+        size = max(1, math.ceil(number * (1 + ahead)))
         with fence() as cursor:
             for statement in (RESIZE, MAKE):
                 cursor.execute(statement, {"pool": pool_of(queue), "slots": size})

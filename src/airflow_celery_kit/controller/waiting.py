@@ -13,6 +13,8 @@ from airflow_celery_kit.core.routing import TAG, Choice, Facts, Routing, Routing
 
 # Of more than these only those that wait longest are weighed.
 MOST = 20_000
+# Rows that are locked at once: the scheduler leaves them to its next loop meanwhile.
+BATCH = 500
 
 READ = files("airflow_celery_kit.controller").joinpath("waiting.sql").read_text
 # Also after the last Dag has gone back to weights that stay, until what was given is taken back.
@@ -21,7 +23,7 @@ CONCERNED = "SELECT EXISTS (SELECT 1 FROM dag_tag WHERE name LIKE %(prefix)s) OR
 WEIGH = """
 UPDATE task_instance SET priority_weight = given.weight
 FROM (VALUES %s) AS given (id, weight)
-WHERE task_instance.id IN (
+WHERE task_instance.id = given.id::uuid AND task_instance.id IN (
     SELECT id FROM task_instance WHERE id = given.id::uuid AND state IN ('scheduled', 'queued') FOR UPDATE SKIP LOCKED
 )
 RETURNING task_instance.id::text
@@ -82,17 +84,25 @@ def choose(routing: Routing, facts: Facts) -> Choice:
 def write(weights: Mapping[str, int], tasks: Mapping[str, Waiting], fence: Fence) -> set[str]:
     """Give task instances, by id, their weights, and keep what they were created with; return the ids of those that still waited.
 
-    Raises LeaseLostError from the fence and psycopg2.Error; then nothing was changed.
+    Raises LeaseLostError from the fence and psycopg2.Error; then what follows in BATCHes was not changed.
     """
-    with fence() as cursor:
-        rows = execute_values(cursor, WEIGH, list(weights.items()), page_size=MOST, fetch=True)
-        changed = {one for (one,) in rows}
-        kept = [
-            (task.dag_id, task.run_id, task.task_id, task.map_index, task.base, weights[task.id])
-            for task in map(tasks.__getitem__, changed)
-        ]
-        if kept:
-            execute_values(cursor, KEEP, kept, page_size=MOST)
+    rows = list(weights.items())
+    changed: set[str] = set()
+    for begin in range(0, len(rows), BATCH):
+        with fence() as cursor:
+            changed |= _write(cursor, dict(rows[begin : begin + BATCH]), tasks)
+    return changed
+
+
+def _write(cursor: Any, weights: Mapping[str, int], tasks: Mapping[str, Waiting]) -> set[str]:
+    rows = execute_values(cursor, WEIGH, list(weights.items()), page_size=BATCH, fetch=True)
+    changed = {one for (one,) in rows}
+    kept = [
+        (task.dag_id, task.run_id, task.task_id, task.map_index, task.base, weights[task.id])
+        for task in map(tasks.__getitem__, changed)
+    ]
+    if kept:
+        execute_values(cursor, KEEP, kept, page_size=BATCH)
     return changed
 
 

@@ -12,6 +12,8 @@ MOST_URGENT = 2 ** (STEPS - 1)
 GREATEST = 2**31 - 1
 # The step of what ends a workflow. Step 0 is for what passes all of that: what is overdue, and what authors call more urgent.
 LAST = 1
+# What a message that belongs to no task says in place of its task: a callback.
+NO_TASK = "workload"
 # So many tasks may follow at most for steps 1 to 8: each of the last five tasks of a chain has a step of its own.
 AHEAD = (0, 1, 2, 3, 4, 7, 15, 63)
 

@@ -24,12 +24,16 @@ DEFAULT_POOL = "default_pool"
 
 @cache
 def deployment() -> tuple[Routing, str, str, bool]:
-    """Return the rules, the policy, the default queue, and whether queues have pools. Raises ConfigurationError, KeyError for an unknown policy."""
+    """Return the rules, the policy, the default queue, and whether queues have pools that a controller holds.
+
+    Raises ConfigurationError, KeyError for an unknown policy.
+    """
     name = os.environ.get("KIT_PRIORITY_POLICY") or AIRFLOWS_OWN
     if name not in BUILT_IN and "." not in name:
         raise KeyError(f"KIT_PRIORITY_POLICY={name}")
     queue = conf.get_mandatory_value("operators", "default_queue")
-    return rules.from_environment(), name, queue, bool(os.environ.get("KIT_BACKLOG"))
+    held = bool(os.environ.get("KIT_BACKLOG")) and os.environ.get("KIT_CONTROLLERS") != "0"
+    return rules.from_environment(), name, queue, held
 
 
 @hookimpl
@@ -42,18 +46,20 @@ def task_policy(task: Any) -> None:
         raise AirflowClusterPolicyViolation(str(problem)) from problem
     if choice.queue and task.queue == default_queue:
         task.queue = choice.queue
-    if pools and task.queue in routing.queues and begins_a_run(task):
+    if pools and task.queue in routing.queues and waits_for_its_slot(task, default_queue):
         task.pool = pool_of(task.queue)
     if task.weight_rule == WeightRule.DOWNSTREAM and (choice.policy or policy) != AIRFLOWS_OWN:
         task.weight_rule = FINISH_FIRST
 
 
-def begins_a_run(task: Any) -> bool:
-    """Return whether a task is new work, which waits in Airflow until there is nearly a slot; what continues a workflow is sent at once.
+def waits_for_its_slot(task: Any, default_queue: str) -> bool:
+    """Return whether a task waits in Airflow until there is nearly a slot for it; what continues a workflow is sent at once.
 
+    In other queues than the default one that waits too: sent at once, it would take the places of the executor that all queues share.
     A task that takes several pool slots may be greater than the pool.
     """
-    return task.pool == DEFAULT_POOL and task.pool_slots == 1 and not task.upstream_task_ids
+    begins = task.queue != default_queue or not task.upstream_task_ids
+    return begins and task.pool == DEFAULT_POOL and task.pool_slots == 1
 
 
 def facts_of(task: Any) -> Facts:

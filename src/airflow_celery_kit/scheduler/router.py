@@ -8,7 +8,7 @@ import json
 import time
 from typing import Any
 
-from airflow_celery_kit.core.priorities import step
+from airflow_celery_kit.core.priorities import NO_TASK, step
 from airflow_celery_kit.probes import broker
 from airflow_celery_kit.scheduler.gate import Gate, refuse
 from airflow_celery_kit.worker.broker import SENT_AT
@@ -39,7 +39,7 @@ def describe(workload: dict[str, Any]) -> str:
         retried = f"#{ti['try_number']}" if ti.get("try_number", 1) > 1 else ""
         return f"{ti['dag_id']}/{ti['run_id']}/{ti['task_id']}{mapped}{retried}"
     except Exception:
-        return "workload"
+        return NO_TASK
 
 
 def urgency(workload: dict[str, Any]) -> int:

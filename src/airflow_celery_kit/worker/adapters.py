@@ -15,16 +15,24 @@ WRITTEN_AGAINST = ({"CommsDecoder": "93919e4dc0bb"}, {"_serialize_rendered_field
 
 
 class Adapters:
-    """Stands where Airflow calls `TypeAdapter(type)`; gives the same adapter for the same type."""
+    """Stands where Airflow calls `TypeAdapter(type)`; gives the same adapter for the same type, and is pydantic's own in all else."""
 
     def __init__(self) -> None:
         self.made: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
 
-    def __call__(self, kind: Any) -> TypeAdapter[Any]:
-        """Return the adapter of a type, which is kept with it so that its id stays its own."""
+    def __call__(self, kind: Any, **options: Any) -> TypeAdapter[Any]:
+        """Return the adapter of a type, which is kept with it so that its id stays its own; with options a new one."""
+        if options:
+            return TypeAdapter(kind, **options)
         if id(kind) not in self.made:
             self.made[id(kind)] = kind, TypeAdapter(kind)
         return self.made[id(kind)][1]
+
+    def __getitem__(self, kind: Any) -> Any:
+        return TypeAdapter[kind]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(TypeAdapter, name)
 
 
 def install() -> None:

@@ -7,6 +7,7 @@ running under init, without anybody who would collect their result.
 import ctypes
 import os
 import signal
+import threading
 
 # prctl(2)
 PR_SET_PDEATHSIG = 1
@@ -19,12 +20,16 @@ def install() -> None:
     between fork and exec (`preexec_fn`, as BashOperator does): then it dies with its task too.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    parent = [os.getpid()]
+    parent, lasting = [os.getpid()], [True]
 
     def remember() -> None:
         parent[0] = os.getpid()
+        # The kernel's parent is the thread that forked: where a task's own thread did, its child would die with that.
+        lasting[0] = threading.current_thread() is threading.main_thread()
 
     def die_with_parent() -> None:
+        if not lasting[0]:
+            return
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent[0]:
             os._exit(1)

@@ -7,7 +7,7 @@ import pytest
 import valkey
 
 from airflow_celery_kit.controller import moves
-from airflow_celery_kit.core.priorities import step
+from airflow_celery_kit.core.priorities import NO_TASK, step
 from tests.contract.order.parts import in_step, publish
 
 
@@ -33,6 +33,18 @@ def test_where_all_is_well_nothing_is_touched_and_what_has_no_turn_stays(broker)
     assert in_step(found, 1) == ["a", "stranger", "b"]
     assert moves.arrange(found.client, {"default"}, turns(a=257, b=300)) == 2
     assert in_step(found, 1) == ["b", "a", "stranger"]
+
+
+def test_callbacks_stay_before_what_becomes_overdue(broker):
+    app, found = broker
+    publish(app, 5, "a")
+    for message in ("first", "second"):
+        app.send_task("execute_workload", task_id=message, queue="default", priority=0, argsrepr=NO_TASK)
+    moves.arrange(found.client, {"default"}, {"a": (0, (-(2**30), 0))})
+    assert in_step(found, 0) == ["first", "second", "a"]
+    publish(app, 5, "b")
+    moves.arrange(found.client, {"default"}, {"a": (0, (-(2**30), 0)), "b": (0, (-(2**31), 0))})
+    assert in_step(found, 0) == ["first", "second", "b", "a"]
 
 
 def test_of_what_becomes_overdue_the_oldest_is_first_however_many_looks_it_takes(broker):

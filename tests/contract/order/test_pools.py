@@ -4,7 +4,8 @@ import psycopg2
 import pytest
 
 from airflow_celery_kit.controller import pools
-from tests.contract.order.parts import fence
+from airflow_celery_kit.controller.ordering import LEFT_SECONDS
+from tests.contract.order.parts import Here, fence, loop
 from tests.contract.tables import METADATA
 
 ON_WHEELS_ALONE = True
@@ -30,6 +31,18 @@ def test_a_pool_follows_the_slots_of_its_queue_and_one_without_workers_stays(rea
         ("queue_default", 16),
         ("queue_heavy", 32),
     ]
+
+
+def test_a_queue_that_nobody_serves_for_long_has_room_for_one_task(ready, kit, broker):
+    ready.query("INSERT INTO slot_pool (pool, slots, include_deferred) VALUES ('queue_heavy', 32, false)", **METADATA)
+    ordering, said = loop("finish-first", "queues: [heavy]", ahead=1.0)
+    slots = lambda: ready.query("SELECT slots FROM slot_pool", **METADATA)  # noqa: E731
+    for now in (100.0, 100.0 + LEFT_SECONDS - 1):
+        ordering.look(Here(kit, broker[1]), fence(kit), now)
+        assert slots() == [(32,)], "workers start, or are replaced"
+    ordering.look(Here(kit, broker[1]), fence(kit), 100.0 + LEFT_SECONDS)
+    assert slots() == [(1,)]
+    assert said == [("pools", {"queue_heavy": 1})]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,17 @@ def test_weights_are_written_and_the_first_one_is_kept_through_all_that_follow(r
     assert task.base == 32, "what Airflow has weighed anew is a new beginning"
 
 
+def test_so_many_are_written_at_once_and_no_more(ready, kit, monkeypatch):
+    monkeypatch.setattr(waiting, "BATCH", 2)
+    for number in range(5):
+        ready.query(TASK, f"t{number}", "scheduled", None, 2, 10, **METADATA)
+    tasks, transactions = {task.id: task for task in waiting.read(kit)}, []
+    counted = lambda: transactions.append(1) or fence(kit)()  # noqa: E731
+    assert waiting.write(dict.fromkeys(tasks, 7), tasks, counted) == set(tasks)
+    assert {weight for _, weight in ready.query(WEIGHTS, **METADATA)} == {7}
+    assert len(transactions) == 3
+
+
 def test_what_has_started_meanwhile_keeps_its_weight_and_is_forgotten(ready, kit):
     ready.query(TASK, "load", "scheduled", None, 64, 0, **METADATA)
     (task,) = waiting.read(kit)

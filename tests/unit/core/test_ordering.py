@@ -50,6 +50,11 @@ def test_aging_never_makes_a_task_less_urgent(base):
 
 
 @pytest.mark.parametrize("policy", [Aging(), FastAndHeavy()])
+def test_what_is_overdue_is_not_written_at_every_look(policy):
+    assert len({weight(policy, base=1, waited=second, expected=1.0) for second in range(400, 460, 2)}) <= 3
+
+
+@pytest.mark.parametrize("policy", [Aging(), FastAndHeavy()])
 def test_what_is_overdue_passes_whatever_an_author_calls_urgent(policy):
     assert weight(policy, base=1, waited=301, expected=3600.0) > finish_first(10_000, 0)
 
@@ -119,6 +124,16 @@ def test_a_class_that_had_nothing_to_do_has_nothing_saved_up():
     gold = [replace(TASK, id=f"g{number}", class_="gold") for number in range(100)]
     starts(policy, gold, 10, looks=30)
     bronze = [replace(TASK, id=f"b{number}", class_="bronze") for number in range(100)]
+    started = starts(policy, gold + bronze, 7, looks=10)
+    assert started["bronze"] / sum(started.values()) == pytest.approx(1 / 7, abs=0.06)
+
+
+def test_what_a_class_did_while_it_was_alone_is_not_held_against_it():
+    policy = Classes()
+    bronze = [replace(TASK, id=f"b{number}", class_="bronze") for number in range(100)]
+    starts(policy, bronze, 10, looks=30)
+    policy.weigh_all([], HERE)
+    gold = [replace(TASK, id=f"g{number}", class_="gold") for number in range(100)]
     started = starts(policy, gold + bronze, 7, looks=10)
     assert started["bronze"] / sum(started.values()) == pytest.approx(1 / 7, abs=0.06)
 

@@ -5,6 +5,8 @@ from airflow_celery_kit.core.priorities import MOST_URGENT
 
 # A task that has never succeeded, in seconds.
 UNKNOWN_SECONDS = 30.0
+# The weight of what is overdue changes so often in the time of half of the bound, not at every look.
+ROUNDS = 10
 
 
 class FastAndHeavy(Policy):
@@ -12,7 +14,7 @@ class FastAndHeavy(Policy):
 
     def weigh(self, task: Waiting, situation: Situation) -> int:
         """Return a weight that falls with the expected duration."""
-        if task.waited >= situation.bound / 2:
-            return OVERDUE + int(task.waited)
+        if (age := task.waited / (situation.bound / 2)) >= 1:
+            return OVERDUE + int(age * ROUNDS)
         expected = UNKNOWN_SECONDS if task.expected is None else task.expected
         return rounded(MOST_URGENT / (1 + expected))

@@ -1,0 +1,102 @@
+"""Runs in: airflow-controller; does what repair must not wait for, in a thread with connections of its own, while this controller leads."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import psycopg2
+import valkey
+
+from airflow_celery_kit import instance
+from airflow_celery_kit.controller import queues, seen, waiting
+from airflow_celery_kit.controller.database import Fence
+from airflow_celery_kit.controller.lease import Lease
+from airflow_celery_kit.controller.ordering import Ordering
+from airflow_celery_kit.controller.sight import Connections
+
+AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
+SELDOM_SECONDS = 60.0
+# A round takes a fraction of a second. Weights and figures are as old as the last one that ended.
+SLOW_SECONDS = 20.0
+
+Chore = Callable[[Connections, Fence, float], None]
+Say = Callable[..., None]
+
+
+@dataclass
+class Beside:
+    """Rounds of chores, one at a time; what fails or takes long is said once."""
+
+    chores: Mapping[str, Chore]
+    say: Say
+    connections: Connections = field(default_factory=Connections)
+    failing: dict[str, str] = field(default_factory=dict)
+    thread: Thread | None = None
+    begun: float = 0.0
+    slow: bool = False
+
+    def turn(self, token: int, now: float) -> None:
+        """Begin a round under the lease's token, unless the last one is still under way. `now` is steady, in seconds."""
+        if self.thread and self.thread.is_alive():
+            if not self.slow and now - self.begun > SLOW_SECONDS:
+                self.slow = True
+                self.say("slow", what=", ".join(self.chores), seconds=round(now - self.begun))
+            return
+        self.begun, self.slow = now, False
+        # A policy that never returns must not keep the controller from leaving.
+        self.thread = Thread(target=self._round, args=(token, now), name="beside", daemon=True)
+        self.thread.start()
+
+    def wait(self) -> None:
+        """Wait until the round that is under way has ended."""
+        if self.thread:
+            self.thread.join()
+
+    def _round(self, token: int, now: float) -> None:
+        holder = instance.name()
+        for name, chore in self.chores.items():
+            try:
+                chore(self.connections, lambda: Lease(self.connections.metadata, "repair", holder, token).fenced(), now)
+                self.failing.pop(name, None)
+            except (Exception, SystemExit) as problem:
+                self._fails(name, problem)
+
+    def _fails(self, name: str, problem: BaseException) -> None:
+        reason = f"{type(problem).__name__}: {str(problem).strip()}"
+        if self.failing.get(name) != reason:
+            self.say("fails", what=name, reason=reason)
+        self.failing[name] = reason
+        if isinstance(problem, AWAY):
+            self.connections.drop()
+
+
+def seldom(chore: Chore) -> Chore:
+    """Return a chore that is done once a minute."""
+    last = [float("-inf")]
+
+    def now_and_then(connections: Connections, fence: Fence, now: float) -> None:
+        if now - last[0] >= SELDOM_SECONDS:
+            last[0] = now
+            chore(connections, fence, now)
+
+    return now_and_then
+
+
+def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
+    """Return what is done in each round, in this order."""
+
+    def tidy(connections: Connections, *_: Any) -> None:
+        if dropped := connections.broker.drop_orphan_replies():
+            say("tidied", reply_queues=dropped)
+
+    def show(connections: Connections, fence: Fence, _: float) -> None:
+        seen.write("queues", queues.look(connections.broker, time.time()), fence)
+
+    order: dict[str, Chore] = {"ordering": ordering.look} if ordering else {}
+    return order | {
+        "weights": seldom(lambda connections, *_: waiting.forget(connections.metadata)),
+        "queues": show,
+        "replies": seldom(tidy),
+    }
