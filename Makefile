@@ -1,7 +1,7 @@
 # Every target is one line; `make help` lists them.
 PYTHON ?= python3
 KIT := .venv/bin/kit
-PYTEST := .venv/bin/python -m pytest -n auto $(if $(CI),-v)
+PYTEST := .venv/bin/python -m pytest -n auto --no-loadscope-reorder $(if $(CI),-v)
 WORKERS_OPTION = $(if $(WORKERS),--workers $(WORKERS))
 COLUMN_OPTION = $(if $(COLUMN),--columns=$(COLUMN))
 ROWS_OPTION = $(if $(ROWS),-k '$(ROWS)')

@@ -1,4 +1,4 @@
-"""Runs in: every test session; which tests may run at the same time (`make test` runs two processes where there is room)."""
+"""Runs in: every test session; which tests may run at the same time (`make test` runs up to three processes where there is room)."""
 
 import os
 import re
@@ -10,13 +10,29 @@ import pytest
 # Their bare asserts say what was compared, as those in test files do.
 pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.faults", "tests.contract.smoke.harness")
 
-# A second stack beside the first takes two cores to share and this much memory.
+# Each stack beside the first takes this much memory, and two cores are to be shared. Most of a test's time on a stack is waiting.
 ROOM = 6 * 1024**3
+MOST = 3
+# The longest first and stacks of one kind not together, so that processes end together and no two stacks start at once.
+SCOPES = ("faults-embedded", "stack-embedded", "contract", "faults-compose", "stack-compose", "stack", "unit")
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many test processes `-n auto` means here."""
-    return 2 if (os.cpu_count() or 1) > 1 and psutil.virtual_memory().available > ROOM else 1
+    return min(MOST, 1 + psutil.virtual_memory().available // ROOM) if (os.cpu_count() or 1) > 1 else 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put tests together that share a stack, so that it starts once, and those that leave it down at the end of them."""
+    longest_first = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (place(scope_of(item.nodeid), longest_first), bool(item.get_closest_marker("last"))))
+
+
+def place(scope: str, longest_first: bool) -> int:
+    """Return when the tests of a scope run; where one process runs all of them, those that take a moment come first."""
+    known = SCOPES.index(scope) if scope in SCOPES else 0
+    return known if longest_first else -known
 
 
 @pytest.hookimpl(optionalhook=True)

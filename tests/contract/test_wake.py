@@ -53,6 +53,7 @@ def test_what_the_scheduler_has_to_look_at_wakes_it_and_what_it_did_itself_does_
 
 def test_it_is_told_which_run_s_task_it_was(ready, bell):
     ready.query(ROW, "running", "m1", **METADATA)
+    assert bell.rung() is None, "it has not listened before"
     ((run,),) = ready.query("SELECT dag_id || E'\\n' || run_id FROM task_instance", **METADATA)
     assert bell.rung() == set()
     ready.query("UPDATE task_instance SET state = 'success'", **METADATA)
@@ -61,11 +62,19 @@ def test_it_is_told_which_run_s_task_it_was(ready, bell):
     assert bell.rung() == set(), "each ring counts once"
 
 
-def test_whatever_else_rings_may_concern_any_run(ready, bell):
+def test_whatever_else_rings_names_no_run(ready, bell):
+    bell.rung()
     ready.query("INSERT INTO dag_run (state) VALUES ('queued')", **METADATA)
     assert bell.wait(SOON)
-    assert bell.rung() is None
-    assert bell.rung() == set()
+    assert bell.rung() == set(), "new runs were never looked at, which is known without a name"
+
+
+def test_a_ring_in_the_middle_of_a_loop_ends_the_next_sleep(ready, bell):
+    bell.rung()
+    ready.query("INSERT INTO dag_run (state) VALUES ('queued')", **METADATA)
+    wait_for("the ring", lambda: bell.rung() is not None and bell.missed)
+    assert bell.wait(SOON)
+    assert not bell.wait(0), "each ring is heard once"
 
 
 def test_without_a_connection_any_run_may_have_changed(ready, bell):
@@ -73,8 +82,8 @@ def test_without_a_connection_any_run_may_have_changed(ready, bell):
     wait_for("the connection's end", lambda: bell.rung() is None)
     assert bell.rung() is None
     bell.next_try = 0.0
-    bell.wait(0)
-    assert bell.rung() == set(), "it listens again"
+    assert bell.rung() is None, "it listens again, and does not know what rang meanwhile"
+    assert bell.rung() == set()
 
 
 def test_a_new_run_and_one_that_is_queued_again_wake_it_and_one_that_ends_does_not(ready, bell):

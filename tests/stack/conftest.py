@@ -35,18 +35,6 @@ def missing(runtime: str) -> str:
     return docker_engine.why_not() if runtime == "compose" else ""
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put one stack's tests together, so that it starts once, and those that leave it down at the end of them."""
-    items.sort(key=lambda item: (which_stack(item), item.get_closest_marker("last") is not None))
-
-
-def which_stack(item: pytest.Item) -> int:
-    """Return the place of a test's runtime, 0 when it takes none of the shared stacks."""
-    call = getattr(item, "callspec", None)
-    return RUNTIMES.index(call.params["stack"]) + 1 if call and call.params.get("stack") in RUNTIMES else 0
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which runtimes the stack tests left out, and why."""
     for runtime in RUNTIMES:

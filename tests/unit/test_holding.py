@@ -81,7 +81,7 @@ def kept(holds, clock, kind: str, times: int, successor: bool = False) -> list[b
         holds.keep(3, 2.0, kind)
         found.append(holds.limit(1) is not None)
         if successor:
-            holds.took()
+            holds.took(step=2)
             assert holds.limit(1) is None, "the message has come"
         clock[0] += 1.0
         holds.limit(1)
@@ -107,10 +107,19 @@ def test_a_slot_for_which_nothing_was_turned_down_was_not_kept_in_vain(holds, cl
     for _ in range(10):
         holds.keep(3, 2.0, KIND)
         assert holds.limit(2) is None, "another slot took what there was"
-        holds.took()
+        holds.took(step=9)
         clock[0] += 1.0
     holds.keep(3, 2.0, KIND)
     assert holds.limit(1) is not None
+
+
+def test_what_another_slot_took_because_it_was_not_kept_ends_no_hold(holds):
+    holds.keep(3, 2.0, KIND)
+    assert holds.limit(1)
+    assert holds.limit(2) is None, "a second slot takes anything"
+    holds.took(step=3)
+    assert holds.limit(1) == (3, pytest.approx(2.0 * SHARE))
+    assert KIND not in holds.experience.score
 
 
 def test_experience_is_bounded():

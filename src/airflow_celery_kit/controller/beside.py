@@ -1,7 +1,8 @@
 """Runs in: airflow-controller; does what repair must not wait for, in a thread with connections of its own, while this controller leads."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
@@ -21,7 +22,11 @@ SELDOM_SECONDS = 60.0
 # A round takes a fraction of a second. Weights and figures are as old as the last one that ended.
 SLOW_SECONDS = 20.0
 
-Chore = Callable[[Connections, Fence, float], None]
+BRIEFLY = "SET LOCAL statement_timeout = '1s'"
+
+# What it returns matters only where it is SKIPPED.
+Chore = Callable[[Connections, Fence, float], Any]
+SKIPPED = object()
 Say = Callable[..., None]
 
 
@@ -58,10 +63,17 @@ class Beside:
         holder = instance.name()
         for name, chore in self.chores.items():
             try:
-                chore(self.connections, lambda: Lease(self.connections.metadata, "repair", holder, token).fenced(), now)
-                self.failing.pop(name, None)
+                if chore(self.connections, lambda: self._fence(holder, token), now) is not SKIPPED:
+                    self.failing.pop(name, None)
             except (Exception, SystemExit) as problem:
                 self._fails(name, problem)
+
+    @contextmanager
+    def _fence(self, holder: str, token: int) -> Iterator[Any]:
+        """Give a fenced cursor for a moment only: the lease cannot be renewed meanwhile."""
+        with Lease(self.connections.metadata, "repair", holder, token).fenced() as cursor:
+            cursor.execute(BRIEFLY)
+            yield cursor
 
     def _fails(self, name: str, problem: BaseException) -> None:
         reason = f"{type(problem).__name__}: {str(problem).strip()}"
@@ -76,10 +88,11 @@ def seldom(chore: Chore) -> Chore:
     """Return a chore that is done once a minute."""
     last = [float("-inf")]
 
-    def now_and_then(connections: Connections, fence: Fence, now: float) -> None:
-        if now - last[0] >= SELDOM_SECONDS:
-            last[0] = now
-            chore(connections, fence, now)
+    def now_and_then(connections: Connections, fence: Fence, now: float) -> Any:
+        if now - last[0] < SELDOM_SECONDS:
+            return SKIPPED
+        last[0] = now
+        return chore(connections, fence, now)
 
     return now_and_then
 

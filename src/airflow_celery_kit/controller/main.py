@@ -33,7 +33,9 @@ SETTLE_SECONDS = 20.0
 def say(event: str, **facts: Any) -> None:
     """Write one structured log line."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    print(json.dumps({"at": at, "event": event, "controller": instance.name(), **facts}), flush=True)  # noqa: T201
+    line = json.dumps({"at": at, "event": event, "controller": instance.name(), **facts})
+    # In one piece: two threads speak.
+    print(f"{line}\n", end="", flush=True)  # noqa: T201
 
 
 @dataclass

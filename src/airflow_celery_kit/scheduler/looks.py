@@ -4,21 +4,19 @@ Airflow looks at twenty running Dag runs in each loop, whether something has hap
 twenty workflows are under way, a task that has ended waits for nineteen looks at others until its successor is sent.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from airflow_celery_kit import patching
 
-log = logging.getLogger(__name__)
-
 # So many running Dag runs are read in one loop; each costs a fraction of a millisecond, a look at it some milliseconds.
 WINDOW = 64
-# So many of those that did not ring are looked at in a loop that came before its time.
-FEW = 2
 WRITTEN_AGAINST = {"_schedule_all_dag_runs": "c2ef4c5dbb09", "_do_scheduling": "51f71a9e8998"}
 READ_AGAINST = {"get_running_dag_runs_to_examine": "e408ccb8d0c8"}
+NEVER = float("-inf")
+# What was not looked at for so long is new again; what is absent for a moment may be in another scheduler's hands.
+FORGET_SECONDS = 60.0
 
 
 class Run(Protocol):
@@ -32,8 +30,8 @@ class Run(Protocol):
 class Looks:
     """Chooses among running Dag runs.
 
-    `rung` gives the names of those that rang since it was asked last, None where any may have changed. `interval` is the time in
-    seconds between two looks at one that did not ring, where the scheduler has nothing else to do. `share` is how many Airflow looks at in each loop.
+    `rung` gives the names of those that rang since it was asked last, None where any may have changed. Airflow looks at `share` of them
+    after each sleep of `interval` seconds; as many that did not ring are looked at in that time.
     """
 
     def __init__(
@@ -43,27 +41,38 @@ class Looks:
         share: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.rung, self.interval, self.share, self.clock = rung, interval, share, clock
+        self.rung, self.interval, self.share, self.clock = rung, max(interval, 0.1), share, clock
         self.window = max(WINDOW, share)
         self.seen: dict[int, float] = {}
-        self.last = float("-inf")
+        self.last, self.owed = NEVER, 0.0
 
     def due(self, runs: Sequence[Run]) -> list[Run]:
-        """Return which of the running Dag runs to look at now; they come with the one first that was not looked at for longest.
+        """Return which of the running Dag runs to look at now; `runs` are in Airflow's order.
 
         Where there are `window` or more, not all of them are seen, and as many as Airflow would are looked at besides those that rang.
         """
-        names, now, full = self.rung(), self.clock(), len(runs) >= self.window
-        first = [run for run in runs if names is None or name_of(run) in names or not (full or run.id in self.seen)]
-        others = [run for run in runs if run not in first and (full or now - self.seen[run.id] >= self.interval)]
-        chosen = first + others[: self.share if full else self._most(now)]
+        names, now = self.rung(), self.clock()
+        chosen = list(runs[: self.share]) if names is None else self._chosen(runs, names, now)
         self.last = now
-        self.seen = {run.id: now if run in chosen else self.seen.get(run.id, now) for run in runs}
+        self.seen = {one: at for one, at in self.seen.items() if now - at < FORGET_SECONDS} | {
+            run.id: now for run in chosen
+        }
         return chosen
 
-    def _most(self, now: float) -> int:
-        """Return how many that did not ring are looked at: all of them after a sleep that nothing ended."""
-        return self.window if now - self.last >= self.interval else FEW
+    def _chosen(self, runs: Sequence[Run], names: set[str], now: float) -> list[Run]:
+        full = len(runs) >= self.window
+        first = [run for run in runs if name_of(run) in names or not (full or run.id in self.seen)]
+        others = [run for run in runs if run not in first and (full or now - self.seen[run.id] >= self.interval)]
+        others.sort(key=lambda run: self.seen.get(run.id, NEVER))
+        return first + others[: self.share if full else self._affordable(bool(first), now)]
+
+    def _affordable(self, urgent: bool, now: float) -> int:
+        """Return how many that did not ring are looked at: as many as are owed, but none before what rang, unless too many are owed."""
+        self.owed = min(self.window, self.owed + self.share * (now - self.last) / self.interval)
+        if urgent and self.owed < self.share:
+            return 0
+        owed, self.owed = int(self.owed), 0.0
+        return owed
 
 
 def name_of(run: Run) -> str:

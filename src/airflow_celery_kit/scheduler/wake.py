@@ -22,8 +22,8 @@ from airflow_celery_kit.scheduler import looks
 log = logging.getLogger(__name__)
 
 CHANNEL = "kit_wake"
-# Rings that say nothing of a Dag run.
-UNNAMED = ""
+# Who would have to remember more of them looks at all runs in turn.
+MOST_NAMES = 10_000
 # Between two tries to connect; the database is away, and the scheduler has other things to do.
 RECONNECT_SECONDS = 5.0
 # What has a trigger in wake.sql.
@@ -35,7 +35,9 @@ TABLES = (
     "partitioned_asset_key_log",
     "connection_test_request",
 )
+# Whether all triggers are there, and whether this connection is the one that listens, not one of a pooler's.
 RINGS = f"SELECT count(*) = {len(TABLES)} FROM pg_trigger WHERE tgname = 'kit_wake'"
+HEARS = f"SELECT ({RINGS}) AND pg_backend_pid() = %s"
 LIVE = "is_paused IS NOT TRUE AND is_stale IS NOT TRUE AND has_import_errors IS NOT TRUE"
 # Whether something is under way, the seconds until a schedule's run or a deadline is due, and whether this connection would be rung.
 # A run that was due a moment ago may not be made yet.
@@ -48,7 +50,7 @@ SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1
            (SELECT min(next_dagrun_create_after) FROM dag WHERE {LIVE} AND next_dagrun_create_after > clock_timestamp()),
            (SELECT min(deadline_time) FROM deadline WHERE NOT missed AND deadline_time > clock_timestamp())
        ) - clock_timestamp())::float8,
-       ({RINGS}) AND pg_backend_pid() = %s
+       {HEARS.removeprefix("SELECT ")}
 """
 # So long after its moment a run is due by the scheduler's clock too, which may be another one than the database's.
 DUE_MARGIN = 0.1
@@ -64,8 +66,8 @@ class Bell:
         self, connect: Callable[[], Any], rest: float = 0.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.connect, self.rest, self.clock = connect, rest, clock
-        self.quiet = self.rings = False
-        self.names: set[str] = set()
+        self.quiet = self.rings = self.missed = False
+        self.unsure, self.names = True, set[str]()
         self.connection: Any = None
         self.next_try = 0.0
 
@@ -85,7 +87,7 @@ class Bell:
             time.sleep(seconds)
             return False
         until = self.clock() + self._suitable(connection, seconds)
-        rung = self._heard(connection)
+        rung, self.missed = self._heard(connection) or self.missed, False
         while not rung and (left := until - self.clock()) > 0 and readable(connection, left):
             rung = self._heard(connection)
         self.quiet = self.quiet and not rung
@@ -93,23 +95,30 @@ class Bell:
 
     def _heard(self, connection: Any) -> bool:
         connection.poll()
-        names = {one.payload for one in connection.notifies}
+        rung = bool(connection.notifies)
+        self.names |= {one.payload for one in connection.notifies if one.payload}
         connection.notifies.clear()
-        self.names |= names
-        return bool(names)
+        if len(self.names) > MOST_NAMES:
+            self.unsure, self.names = True, set()
+        return rung
 
     def rung(self) -> set[str] | None:
-        """Return the Dag runs that rang since it was asked last, as wake.sql names them; None where any may have changed."""
-        if self.connection is None or not self.rings:
-            return None
+        """Return the Dag runs that rang since it was asked last, as wake.sql names them; None where any may have changed.
+
+        A ring that is heard here may be for what this loop has done already; then the next sleep is none.
+        """
         try:
-            self._heard(self.connection)
+            connection = self._connected()
+            if connection is None or not self.rings:
+                return None
+            self.missed = self._heard(connection) or self.missed
         except Exception as problem:
-            log.warning("the scheduler looks at every Dag run: %s", str(problem).strip())
+            log.warning("the scheduler looks at Dag runs in turn: %s", str(problem).strip())
             self._hang_up()
             return None
         names, self.names = self.names, set()
-        return None if UNNAMED in names else names
+        unsure, self.unsure = self.unsure, False
+        return None if unsure else names
 
     def _suitable(self, connection: Any, seconds: float) -> float:
         with connection.cursor() as cursor:
@@ -127,12 +136,14 @@ class Bell:
             self.connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
             with self.connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
+                cursor.execute(HEARS, (self.connection.info.backend_pid,))
+                (self.rings,) = cursor.fetchone()
         return self.connection
 
     def _hang_up(self) -> None:
         if self.connection is not None:
             self.connection.close()
-        self.connection, self.quiet, self.rings = None, False, False
+        self.connection, self.quiet, self.rings, self.unsure = None, False, False, True
 
 
 def readable(connection: Any, seconds: float) -> bool:

@@ -83,10 +83,10 @@ def once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     handle = strategy.default(task, app, consumer, **options)
 
     def take(message: Any, body: Any, ack: Callable[..., None], *rest: Any, **named: Any) -> Any:
-        HOLDS.took()
         if STARTED.drops(found := str(message.headers.get("id", ""))):
             log.warning("message %s was delivered again though its task started here: dropped", found)
             return ack(log, consumer.connection_errors)
+        HOLDS.took(message.properties.get("priority") or 0)
         return handle(message, body, ack, *rest, **named)
 
     return take

@@ -76,34 +76,35 @@ class Holds:
 
     def keep(self, step: int, ran: float, kind: str) -> None:
         """Keep a slot after a task of this step that ran so many seconds; `kind` is what tasks alike have in common."""
-        self._drop()
+        now = self.clock()
+        self._drop(now)
         seconds = min(HOLD_SECONDS, SHARE * ran)
         if step > LAST and seconds >= LEAST_SECONDS and self.experience.worth(kind):
-            self.kept.append(Kept(self.clock() + seconds, step, kind))
+            self.kept.append(Kept(now + seconds, step, kind))
 
-    def took(self) -> None:
-        """A message was taken; where slots were kept for it, one is no longer."""
-        if binding := [one for one in self.kept if one.binding]:
-            first = min(binding, key=lambda one: one.until)
+    def took(self, step: int) -> None:
+        """A message of this step was taken; where a slot was kept for such, it is no longer."""
+        if fitting := [one for one in self.kept if one.binding and one.step > step]:
+            first = min(fitting, key=lambda one: one.until)
             self.kept.remove(first)
             self.experience.came(first.kind)
 
     def limit(self, free: int) -> tuple[int, float] | None:
         """Return how many steps may be taken from now, and for how many seconds; None when any of the `free` slots takes all."""
-        self._drop()
+        now = self.clock()
+        self._drop(now)
         self.kept = sorted(self.kept, key=lambda one: one.until)[-free:] if free else []
         if len(self.kept) < free or not self.kept:
             return None
         for one in self.kept:
             one.binding = True
-        return max(one.step for one in self.kept), self.kept[0].until - self.clock()
+        return max(one.step for one in self.kept), self.kept[0].until - now
 
-    def _drop(self) -> None:
-        now = self.clock() + MOMENT
+    def _drop(self, now: float) -> None:
         for one in self.kept:
-            if one.until <= now and one.binding:
+            if one.until <= now + MOMENT and one.binding:
                 self.experience.in_vain(one.kind)
-        self.kept = [one for one in self.kept if one.until > now]
+        self.kept = [one for one in self.kept if one.until > now + MOMENT]
 
 
 HOLDS = Holds()

@@ -132,7 +132,6 @@ def test_what_a_class_did_while_it_was_alone_is_not_held_against_it():
     policy = Classes()
     bronze = [replace(TASK, id=f"b{number}", class_="bronze") for number in range(100)]
     starts(policy, bronze, 10, looks=30)
-    policy.weigh_all([], HERE)
     gold = [replace(TASK, id=f"g{number}", class_="gold") for number in range(100)]
     started = starts(policy, gold + bronze, 7, looks=10)
     assert started["bronze"] / sum(started.values()) == pytest.approx(1 / 7, abs=0.06)

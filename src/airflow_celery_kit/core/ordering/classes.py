@@ -33,15 +33,10 @@ class Classes(Policy):
         return {one: FIRST - min(rank, RANKS) for rank, (_, one) in enumerate(sorted(turns))}
 
     def _account(self, named: dict[str, str], shares: dict[str, int]) -> None:
-        """Charge each class for what started since the last look; one that had nothing waiting starts level with the others.
-
-        After a look at which nothing waited all begin anew: what a class did while it was alone is not held against it.
-        """
+        """Charge each class for what started since the last look; one that had nothing waiting starts level with the others."""
         for one, name in self.seen.items():
             if one not in named:
                 self.passed[name] += 1 / shares.get(name, 1)
-        if not self.seen:
-            self.passed.clear()
         there = [self.passed[name] for name in set(self.seen.values()) if name in self.passed]
         for name in set(named.values()) - set(self.seen.values()):
             self.passed[name] = max(self.passed.get(name, 0.0), min(there, default=0.0))
