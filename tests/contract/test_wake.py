@@ -78,9 +78,9 @@ def test_a_ring_in_the_middle_of_a_loop_ends_the_next_sleep(ready, bell):
 
 
 def test_without_a_connection_any_run_may_have_changed(ready, bell):
+    bell.rung()
     ready.query("SELECT pg_terminate_backend(%s)", bell.connection.info.backend_pid)
     wait_for("the connection's end", lambda: bell.rung() is None)
-    assert bell.rung() is None
     bell.next_try = 0.0
     assert bell.rung() is None, "it listens again, and does not know what rang meanwhile"
     assert bell.rung() == set()

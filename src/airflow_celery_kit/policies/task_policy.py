@@ -24,7 +24,7 @@ DEFAULT_POOL = "default_pool"
 
 @cache
 def deployment() -> tuple[Routing, str, str, bool]:
-    """Return the rules, the policy, the default queue, and whether queues have pools that a controller holds.
+    """Return the rules, the policy, the default queue, and whether queues have pools.
 
     Raises ConfigurationError, KeyError for an unknown policy.
     """
@@ -32,8 +32,7 @@ def deployment() -> tuple[Routing, str, str, bool]:
     if name not in BUILT_IN and "." not in name:
         raise KeyError(f"KIT_PRIORITY_POLICY={name}")
     queue = conf.get_mandatory_value("operators", "default_queue")
-    held = bool(os.environ.get("KIT_BACKLOG")) and os.environ.get("KIT_CONTROLLERS") != "0"
-    return rules.from_environment(), name, queue, held
+    return rules.from_environment(), name, queue, bool(os.environ.get("KIT_BACKLOG"))
 
 
 @hookimpl

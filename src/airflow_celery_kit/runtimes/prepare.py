@@ -195,14 +195,20 @@ def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
 
 
 def make_pools(routing: Routing) -> None:
-    """Make a pool for each queue where there is none, of the size of all that may run; the controller holds it near the slots."""
+    """Make a pool for each queue where there is none, of the size of all that may run; the controller holds it near the slots.
+
+    Where no controller runs, those that it left smaller are enlarged again.
+    """
     with (
         contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
         connection,
         connection.cursor() as cursor,
     ):
         for queue in routing.queues:
-            cursor.execute(pools.MAKE, {"pool": pool_of(queue), "slots": os.environ["AIRFLOW__CORE__PARALLELISM"]})
+            values = {"pool": pool_of(queue), "slots": int(os.environ["AIRFLOW__CORE__PARALLELISM"])}
+            cursor.execute(pools.MAKE, values)
+            if os.environ["KIT_CONTROLLERS"] == "0":
+                cursor.execute(pools.RESIZE, values)
 
 
 def migrate() -> None:

@@ -5,6 +5,8 @@ import pytest
 
 from airflow_celery_kit.controller import pools
 from airflow_celery_kit.controller.ordering import LEFT_SECONDS
+from airflow_celery_kit.core.routing_file import parse
+from airflow_celery_kit.runtimes import prepare
 from tests.contract.order.parts import Here, fence, loop
 from tests.contract.tables import METADATA
 
@@ -57,3 +59,15 @@ def test_a_queue_that_nobody_serves_for_long_has_room_for_one_task(ready, kit, b
 def test_the_role_may_do_no_more_than_that(kit, statement):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege), kit, kit.cursor() as cursor:
         cursor.execute(statement)
+
+
+@pytest.mark.parametrize(("controllers", "slots"), [("1", 8), ("0", 32)])
+def test_pools_that_no_controller_holds_have_room_for_all_that_may_run(ready, kit, monkeypatch, controllers, slots):
+    settings = ready.settings
+    address = f"postgresql://airflow:{settings['AIRFLOW_DB_PASSWORD']}@127.0.0.1:{settings['POSTGRES_PORT']}/airflow"
+    monkeypatch.setattr(prepare, "uri", lambda *_: address)
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "32")
+    monkeypatch.setenv("KIT_CONTROLLERS", controllers)
+    ready.query("INSERT INTO slot_pool (pool, slots, include_deferred) VALUES ('queue_heavy', 8, false)", **METADATA)
+    prepare.make_pools(parse("queues: [heavy]"))
+    assert ready.query("SELECT slots FROM slot_pool WHERE pool = 'queue_heavy'", **METADATA) == [(slots,)]

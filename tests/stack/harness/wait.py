@@ -14,9 +14,11 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float, explain: C
     """
     deadline = time.monotonic() + seconds
     while True:
+        begun = time.monotonic()
         seen = look()
         if seen:
             return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:.0f} s for {what}; last look: {seen!r}; {explain()}")
-        time.sleep(0.3)
+        # What takes long to look at leaves as much time to what it looks at.
+        time.sleep(max(0.3, time.monotonic() - begun))
