@@ -91,7 +91,6 @@ def init(settings: Settings) -> dict[str, str]:
     return {
         "PGPASSFILE": str(settings.secrets / "pgpass_init"),
         "AIRFLOW_ADMIN_USER": settings["AIRFLOW_ADMIN_USER"],
-        "KIT_CONTROLLERS": settings["CONTROLLERS"],
         "KIT_SECRETS": str(settings.secrets),
     }
 

@@ -195,10 +195,7 @@ def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
 
 
 def make_pools(routing: Routing) -> None:
-    """Make a pool for each queue where there is none, of the size of all that may run; the controller holds it near the slots.
-
-    Where no controller runs, those that it left smaller are enlarged again.
-    """
+    """Make a pool for each queue, of the size of all that may run; the controller holds it near the slots from its first look on."""
     with (
         contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
         connection,
@@ -207,8 +204,7 @@ def make_pools(routing: Routing) -> None:
         for queue in routing.queues:
             values = {"pool": pool_of(queue), "slots": int(os.environ["AIRFLOW__CORE__PARALLELISM"])}
             cursor.execute(pools.MAKE, values)
-            if os.environ["KIT_CONTROLLERS"] == "0":
-                cursor.execute(pools.RESIZE, values)
+            cursor.execute(pools.RESIZE, values)
 
 
 def migrate() -> None:

@@ -61,13 +61,14 @@ def test_the_role_may_do_no_more_than_that(kit, statement):
         cursor.execute(statement)
 
 
-@pytest.mark.parametrize(("controllers", "slots"), [("1", 8), ("0", 32)])
-def test_pools_that_no_controller_holds_have_room_for_all_that_may_run(ready, kit, monkeypatch, controllers, slots):
+def test_at_each_start_they_have_room_for_all_that_may_run_until_a_controller_looks(ready, kit, monkeypatch):
     settings = ready.settings
     address = f"postgresql://airflow:{settings['AIRFLOW_DB_PASSWORD']}@127.0.0.1:{settings['POSTGRES_PORT']}/airflow"
     monkeypatch.setattr(prepare, "uri", lambda *_: address)
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "32")
-    monkeypatch.setenv("KIT_CONTROLLERS", controllers)
     ready.query("INSERT INTO slot_pool (pool, slots, include_deferred) VALUES ('queue_heavy', 8, false)", **METADATA)
-    prepare.make_pools(parse("queues: [heavy]"))
-    assert ready.query("SELECT slots FROM slot_pool WHERE pool = 'queue_heavy'", **METADATA) == [(slots,)]
+    prepare.make_pools(parse("queues: [default, heavy]"))
+    assert ready.query("SELECT pool, slots FROM slot_pool ORDER BY pool", **METADATA) == [
+        ("queue_default", 32),
+        ("queue_heavy", 32),
+    ]
