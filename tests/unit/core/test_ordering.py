@@ -119,21 +119,14 @@ def test_classes_share_the_starts_however_few_there_are_between_two_looks(a_look
         assert started[name] / total == pytest.approx(share / 10, abs=0.05), started
 
 
-def test_a_class_that_had_nothing_to_do_has_nothing_saved_up():
+@pytest.mark.parametrize("alone", ["gold", "bronze"])
+def test_neither_who_was_alone_nor_who_had_nothing_to_do_gains_or_loses_by_it(alone):
     policy = Classes()
-    gold = [replace(TASK, id=f"g{number}", class_="gold") for number in range(100)]
-    starts(policy, gold, 10, looks=30)
-    bronze = [replace(TASK, id=f"b{number}", class_="bronze") for number in range(100)]
-    started = starts(policy, gold + bronze, 7, looks=10)
-    assert started["bronze"] / sum(started.values()) == pytest.approx(1 / 7, abs=0.06)
-
-
-def test_what_a_class_did_while_it_was_alone_is_not_held_against_it():
-    policy = Classes()
-    bronze = [replace(TASK, id=f"b{number}", class_="bronze") for number in range(100)]
-    starts(policy, bronze, 10, looks=30)
-    gold = [replace(TASK, id=f"g{number}", class_="gold") for number in range(100)]
-    started = starts(policy, gold + bronze, 7, looks=10)
+    waiting = {
+        name: [replace(TASK, id=f"{name}{one}", class_=name) for one in range(100)] for name in ("gold", "bronze")
+    }
+    starts(policy, waiting[alone], 10, looks=30)
+    started = starts(policy, waiting["gold"] + waiting["bronze"], 7, looks=10)
     assert started["bronze"] / sum(started.values()) == pytest.approx(1 / 7, abs=0.06)
 
 
