@@ -22,6 +22,34 @@ print(child, flush=True)
 time.sleep(300)
 """
 
+IN_A_THREAD = """
+import os, threading
+from airflow_celery_kit.worker import parent_death
+parent_death.install()
+(reading, writing), (there, here) = os.pipe(), os.pipe()
+children = []
+def fork():
+    child = os.fork()
+    if child == 0:
+        os.write(here, b"x")
+        os.read(reading, 1)
+        os._exit(0)
+    children.append(child)
+    os.read(there, 1)
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+while thread.native_id in map(int, os.listdir("/proc/self/task")):
+    pass
+os.write(writing, b"x")
+print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+"""
+
+
+def test_what_a_task_forks_in_a_thread_outlives_that_thread():
+    ended = subprocess.run([sys.executable, "-c", IN_A_THREAD], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.strip() == "0"
+
 
 def test_forks_of_forks_die_with_the_first_and_a_program_that_a_task_started_does_not():
     with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True) as family:

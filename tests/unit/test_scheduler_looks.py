@@ -94,6 +94,12 @@ def test_what_did_not_ring_waits_for_a_loop_in_which_nothing_did(scheduler):
     assert len(scheduler.loop(0.125)) == int(0.625 * SHARE)
 
 
+def test_the_others_come_however_short_the_loops_are(scheduler):
+    scheduler.loop(INTERVAL)
+    seen = {one for _ in range(int(2.5 * INTERVAL / 0.01)) for one in scheduler.loop(0.01)}
+    assert len(seen) == 20
+
+
 def test_where_any_may_have_changed_it_is_as_airflow_does_it(scheduler):
     scheduler.runs |= dict.fromkeys(range(20, 40), 0.0)
     scheduler.rung = None

@@ -71,7 +71,8 @@ class Looks:
         self.owed = min(self.window, self.owed + self.share * (now - self.last) / self.interval)
         if urgent and self.owed < self.share:
             return 0
-        owed, self.owed = int(self.owed), 0.0
+        owed = int(self.owed)
+        self.owed -= owed
         return owed
 
 

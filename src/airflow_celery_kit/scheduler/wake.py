@@ -87,31 +87,32 @@ class Bell:
             time.sleep(seconds)
             return False
         until = self.clock() + self._suitable(connection, seconds)
-        rung, self.missed = self._heard(connection) or self.missed, False
+        rung, self.missed = bool(self._heard(connection)) or self.missed, False
         while not rung and (left := until - self.clock()) > 0 and readable(connection, left):
-            rung = self._heard(connection)
+            rung = bool(self._heard(connection))
         self.quiet = self.quiet and not rung
         return rung
 
-    def _heard(self, connection: Any) -> bool:
+    def _heard(self, connection: Any) -> set[str]:
+        """Return what rang: names of Dag runs, and an empty one for all else; keep the names."""
         connection.poll()
-        rung = bool(connection.notifies)
-        self.names |= {one.payload for one in connection.notifies if one.payload}
+        heard = {one.payload for one in connection.notifies}
+        self.names |= heard - {""}
         connection.notifies.clear()
         if len(self.names) > MOST_NAMES:
             self.unsure, self.names = True, set()
-        return rung
+        return heard
 
     def rung(self) -> set[str] | None:
         """Return the Dag runs that rang since it was asked last, as wake.sql names them; None where any may have changed.
 
-        A ring that is heard here may be for what this loop has done already; then the next sleep is none.
+        One without a name that is heard here may be for what this loop has done already: then the next sleep is none.
         """
         try:
             connection = self._connected()
             if connection is None or not self.rings:
                 return None
-            self.missed = self._heard(connection) or self.missed
+            self.missed = "" in self._heard(connection) or self.missed
         except Exception as problem:
             log.warning("the scheduler looks at Dag runs in turn: %s", str(problem).strip())
             self._hang_up()
