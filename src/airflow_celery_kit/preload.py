@@ -23,10 +23,12 @@ OPERATORS = (
 )
 # What a task's supervisor and its process import inside functions, too.
 MODULES = (
+    "airflow.dag_processing.bundles.local",
     "airflow.executors.workloads",
     "airflow.sdk.execution_time.execute_workload",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow_celery_kit.instance",
     *OPERATORS,
 )
 WARM_DAG = Path(__file__).parent / "warm" / "warm_dag.py"

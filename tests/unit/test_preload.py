@@ -40,9 +40,12 @@ else:
 before = set(sys.modules)
 from airflow.dag_processing.dagbag import BundleDagBag
 if "parsing" not in sys.argv:
+    from airflow.dag_processing.bundles.local import LocalDagBundle
     from airflow.sdk.execution_time import supervisor, task_runner
     from airflow.sdk.listener import get_listener_manager
-    get_listener_manager()
+    from airflow.utils.net import get_hostname
+    get_listener_manager().hook.on_starting(component=None)
+    get_hostname()
 path = Path(sys.argv[1])
 bag = BundleDagBag(dag_folder=str(path), safe_mode=False, load_op_links=False, bundle_path=path.parent, bundle_name="b")
 print(json.dumps([list(bag.dags), sorted(set(sys.modules) - before)]))
@@ -54,7 +57,11 @@ def parse_after(folder, *how: str) -> tuple[list[str], list[str]]:
     path = folder / "sales.py"
     path.write_text(DAG)
     (folder / "reports.py").write_text("NAME = 'the team has a module of the name of one of the kit'")
-    environment = os.environ | {"AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_celery_kit.instance.name",
+    }
     ended = subprocess.run(
         [sys.executable, "-c", PARSE, str(path), *how], env=environment, capture_output=True, text=True, check=True
     )

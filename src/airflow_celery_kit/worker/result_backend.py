@@ -60,15 +60,13 @@ class OneStatement(DatabaseBackend):
             result=result, state=state, traceback=traceback, request=request, format_date=False, encode=True
         )
         values = {name: told.get(name) for name in self.columns}
-        with self.engine.connect() as connection:
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(self.statement, {"task_id": task_id, **values})
 
     @property
     def engine(self) -> Any:
-        """This process's engine, whose statements are transactions of their own."""
-        return self.session_manager.get_engine(self.url, **self.engine_options).execution_options(
-            isolation_level="AUTOCOMMIT"
-        )
+        """This process's engine."""
+        return self.session_manager.get_engine(self.url, **self.engine_options)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
