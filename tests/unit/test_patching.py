@@ -14,16 +14,17 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     from airflow.sdk.execution_time import comms, task_runner
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
-    from airflow_celery_kit.scheduler import wake
+    from airflow_celery_kit.scheduler import pace, wake
     from airflow_celery_kit.worker import adapters, task_supervisor
 
     adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
-    return [(SchedulerJobRunner, wake.WRITTEN_AGAINST), (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST), *adapted]
+    woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace)]
+    return [*woken, (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST), *adapted]
 
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 8
+    assert sum(len(against) for _, against in found) == 10
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

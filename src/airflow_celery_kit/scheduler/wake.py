@@ -17,7 +17,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
 from airflow_celery_kit import patching
 from airflow_celery_kit.keepalive import KEEPALIVE
-from airflow_celery_kit.scheduler import looks
+from airflow_celery_kit.scheduler import looks, pace
 
 log = logging.getLogger(__name__)
 
@@ -180,3 +180,4 @@ def install() -> None:
         bell = Bell(connect, min(float(os.environ.get("KIT_REST_SECONDS") or 0), LONGEST_REST))
         scheduler_job_runner.time = Clock(bell)
         looks.install(bell.rung)
+        pace.install()
