@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.benchmarks import evidence, report
+from tests.benchmarks import cpu, evidence, report
 from tests.benchmarks.progress import shown
 from tests.benchmarks.sides import NOTHING, Side, one_worker_afterwards, running
 from tests.benchmarks.workloads import WORKLOADS, Workload
@@ -52,9 +52,10 @@ def plan(loads: list[Workload], pairs: int | None) -> Iterator[Turn]:
 
 def record(session: str, turn: Turn, side: Side) -> dict[str, Any]:
     """Run one load on one side and return its line of evidence."""
-    load = turn.load
+    load, before = turn.load, cpu.wanted()
     timed = side.run(list(load.dags), load.seconds, load.listen) if load.dags else NOTHING
-    figures = {name: round(value, 4) for name, value in load.figures(side, timed).items()}
+    found = load.figures(side, timed) | {"taken by the host": cpu.taken(before, cpu.wanted())}
+    figures = {name: round(value, 4) for name, value in found.items()}
     bars = load.kept(timed.tasks) if turn.pair == 1 else []
     return {
         "session": session, "load": load.letter, "side": side.name, "pair": turn.pair, "of": turn.of, "sides": load.sides,

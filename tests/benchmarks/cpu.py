@@ -39,6 +39,18 @@ def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     return found
 
 
+def wanted() -> tuple[float, float]:
+    """Return the CPU seconds that this machine has asked for since its start, and those of them that its host gave to others (proc(5), steal)."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice, times.steal
+
+
+def taken(before: tuple[float, float], after: tuple[float, float]) -> float:
+    """Return the share of what was asked for between two looks that the host gave to others; 0 on a machine of its own."""
+    asked, stolen = (late - early for early, late in zip(before, after, strict=True))
+    return stolen / asked if asked else 0.0
+
+
 def _tree(pid: int) -> list[psutil.Process]:
     top = psutil.Process(pid)
     return [top, *top.children(recursive=True)]

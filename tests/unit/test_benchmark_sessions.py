@@ -1,5 +1,6 @@
 """Which measurements a call of the benchmark makes, in which order, with how many workers, and which sessions count."""
 
+import itertools
 import json
 
 import pytest
@@ -89,7 +90,9 @@ def test_both_sides_are_given_the_same_knobs_and_enough_for_every_slot():
     assert sides.OWN_KNOBS == {"stock": {"CONTROLLERS": "0"}, "kit": {}, "fifo": {"PRIORITY_POLICY": "airflow"}}
 
 
-def test_both_sides_have_the_workers_of_the_load_and_one_afterwards(tmp_path):
+def test_both_sides_have_the_workers_of_the_load_and_one_afterwards(tmp_path, monkeypatch):
+    looks = itertools.cycle([(100.0, 10.0), (120.0, 13.0)])
+    monkeypatch.setattr(cpu, "wanted", lambda: next(looks))
     lines, (stock, kit) = measured(tmp_path, "i")
     assert [(line["load"], line["side"]) for line in lines] == [
         (name, side) for name in NINE for side in ("stock", "kit")
@@ -97,7 +100,8 @@ def test_both_sides_have_the_workers_of_the_load_and_one_afterwards(tmp_path):
     assert [workers for _, _, workers in kit.asked] == [1] * 4 + [2] * 4 + [4] * 4
     assert kit.asked == stock.asked
     assert (stock.workers, kit.workers) == (1, 1)
-    assert lines[0]["figures"] == {"seconds": 4.0, "cpu per task": 0.25, "tasks per second": 0.5}
+    figures = {"seconds": 4.0, "cpu per task": 0.25, "tasks per second": 0.5, "taken by the host": 0.15}
+    assert lines[0]["figures"] == figures
     assert {(line["of"], len(line["bars"])) for line in lines} == {(1, 0)}
 
 
@@ -117,6 +121,14 @@ def test_a_side_that_cannot_go_back_does_not_keep_the_other_from_it():
     with pytest.raises(ZeroDivisionError), sides.one_worker_afterwards([stock, kit]):
         pass
     assert stock.workers == 1
+
+
+def test_what_the_host_took_is_a_share_of_what_was_asked_for():
+    assert cpu.taken((100.0, 10.0), (100.0, 10.0)) == 0.0
+    asked, stolen = cpu.wanted()
+    assert 0 <= stolen <= asked
+    sum(range(3_000_000))
+    assert cpu.wanted()[0] > asked
 
 
 def test_the_order_load_keeps_chain_and_step_of_its_first_pair():
