@@ -3,21 +3,36 @@
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from tests.stack.harness.stack import Stack, alive, process_tree
 from tests.stack.harness.wait import wait_for
 
 WORKER = "airflow-worker-1"
+# Longer than anything takes before the task is released, however slow the machine.
+HELD = 280
+
+
+@pytest.fixture(autouse=True)
+def back(stack: Stack) -> Iterator[None]:
+    """Bring back the workers that a failed test left drained."""
+    yield
+    stack.kit("resume")
 
 
 def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack: Stack) -> None:
     first, running = start_running(stack)
     tree = process_tree(stack.instance(WORKER)["pid"])
     draining = start_drain(stack, "airflow-worker")
-    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 30)
+    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 60)
     second = stack.start_dag("slow", {"seconds": 0})
     stack.wait_task("slow", second, "count", ["queued"])
     assert draining.poll() is None, "the drain waits for the running task"
+    stack.release(first)
 
     out, said = draining.communicate(timeout=90)
     assert (draining.returncode, out) == (
@@ -45,14 +60,19 @@ def test_an_interrupted_drain_goes_on_and_resume_waits_for_it(stack: Stack) -> N
     first, running = start_running(stack)
     before = pids(stack)
     draining = start_drain(stack)
-    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 30)
+    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 60)
     os.killpg(draining.pid, signal.SIGINT)
     out, said = draining.communicate(timeout=15)
     assert (draining.returncode, out) == (130, "")
     assert said.splitlines()[-1].startswith("kit: interrupted; workers that were told to leave finish their tasks")
     assert stack.task("slow", first, "count")["state"] == "running"
 
-    stack.kit("resume")
+    with ThreadPoolExecutor(1) as background:
+        resumed = background.submit(stack.kit, "resume")
+        time.sleep(5)
+        assert not resumed.done(), "it waits for the worker that leaves"
+        stack.release(first)
+        resumed.result()
     assert finished(stack, first, running)
     after = pids(stack)
     assert {name for name in before if before[name] != after[name]} == {WORKER, "airflow-worker-heavy-1"}
@@ -78,9 +98,9 @@ def test_scaling_brings_a_drained_worker_back(stack: Stack) -> None:
 
 
 def start_running(stack: Stack) -> tuple[str, dict]:
-    """Start a task that takes half a minute; return its run and what Airflow says once it runs."""
+    """Start a task that runs until it is released; return its run and what Airflow says once it runs."""
     stack.wait_ready()
-    run_id = stack.start_dag("slow", {"seconds": 30})
+    run_id = stack.start_dag("slow", {"seconds": HELD})
     return run_id, stack.wait_task("slow", run_id, "count", ["running"])
 
 

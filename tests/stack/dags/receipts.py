@@ -8,6 +8,8 @@ from pathlib import Path
 
 from airflow.sdk import Param, dag, get_current_context, task
 
+FOLDER = Path(os.environ.get("KIT_OUTPUT_DIR", "."))
+
 
 def leave(what: str, index: int) -> None:
     """Append one line to this run's receipts; a single short write is never torn."""
@@ -16,18 +18,24 @@ def leave(what: str, index: int) -> None:
         "what": what, "index": index, "attempt": context["ti"].try_number, "pid": os.getpid(),
         "host": os.environ.get("KIT_INSTANCE", ""), "at": time.time(),
     }  # fmt: skip
-    folder = Path(os.environ["KIT_OUTPUT_DIR"]) / "receipts"
-    folder.mkdir(exist_ok=True)
-    name = context["run_id"].replace("/", "_").replace(":", "_")
-    descriptor = os.open(folder / f"{name}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    receipts = FOLDER / "receipts" / f"{file_name(context['run_id'])}.jsonl"
+    receipts.parent.mkdir(exist_ok=True)
+    descriptor = os.open(receipts, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(descriptor, (json.dumps(line) + "\n").encode())
     os.close(descriptor)
 
 
-def work(index: int, params: dict) -> None:
-    """Leave a receipt, take a while, leave another."""
+def file_name(run_id: str) -> str:
+    """Return how files about this run are named."""
+    return run_id.replace("/", "_").replace(":", "_")
+
+
+def work(index: int, params: dict, run_id: str) -> None:
+    """Leave a receipt, take a while or until the run is released, leave another."""
     leave("start", index)
-    time.sleep(params["seconds"])
+    until, released = time.monotonic() + params["seconds"], FOLDER / f"{file_name(run_id)}.released"
+    while (left := until - time.monotonic()) > 0 and not released.exists():
+        time.sleep(min(left, 0.25))
     leave("end", index)
 
 

@@ -1,7 +1,9 @@
 """A task that talks while it runs, for tests that look at it meanwhile."""
 
+import os
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from airflow.sdk import Param, dag, task
 
@@ -13,11 +15,14 @@ from airflow.sdk import Param, dag, task
     default_args={"execution_timeout": timedelta(minutes=5)},
 )
 def slow():
-    """Sleep in small steps, one log line each."""
+    """Sleep in small steps, one log line each, until the run is released."""
 
     @task
-    def count(params: dict | None = None):
+    def count(params: dict | None = None, run_id: str | None = None):
+        released = Path(os.environ["KIT_OUTPUT_DIR"]) / f"{run_id.replace(':', '_')}.released"
         for second in range(params["seconds"]):
+            if released.exists():
+                break
             print(f"counted to {second}", flush=True)
             time.sleep(1)
         return params["seconds"]

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.stack.harness.stack import Stack
+from tests.stack.harness.stack import Stack, file_name
 from tests.stack.harness.wait import wait_for
 
 
@@ -24,8 +24,7 @@ class Load:
 
     def receipts(self, what: str) -> list[dict[str, Any]]:
         """Return the receipts of one kind, `start` or `end`, oldest first."""
-        name = self.run_id.replace("/", "_").replace(":", "_")
-        path = self.stack.root / "var" / "output" / "receipts" / f"{name}.jsonl"
+        path = self.stack.output / "receipts" / f"{file_name(self.run_id)}.jsonl"
         lines = path.read_text().splitlines() if path.is_file() else []
         return [one for line in lines if (one := json.loads(line))["what"] == what]
 

@@ -46,6 +46,11 @@ class Stack:
         return Settings.load(self.root)
 
     @property
+    def output(self) -> Path:
+        """Where tasks leave files, and find them."""
+        return self.root / "var" / "output"
+
+    @property
     def api(self) -> Airflow:
         """Airflow's REST API, logged in."""
         return Airflow(self.settings)
@@ -113,6 +118,10 @@ class Stack:
         """Start a run and return its id."""
         self.wait_dag(dag_id)
         return str(self.kit_json("run", dag_id, *(["--conf", json.dumps(conf)] if conf else []))["run_id"])
+
+    def release(self, run_id: str) -> None:
+        """Let the tasks of a run of `slow` or `receipts` end at once, those that run and those that will."""
+        (self.output / f"{file_name(run_id)}.released").touch()
 
     def wait_dag(self, dag_id: str, seconds: float = 60) -> None:
         """Wait until the Dag processor has seen a Dag."""
@@ -244,6 +253,11 @@ class Stack:
                 images = [f"{project}-{name}" for name in ("airflow", "airflow:next", "postgres", "valkey")]
                 self.call(["docker", "image", "rm", *images], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def file_name(run_id: str) -> str:
+    """Return how files about a run are named."""
+    return run_id.replace("/", "_").replace(":", "_")
 
 
 def process_environment(pid: int) -> dict[str, str]:
