@@ -76,7 +76,7 @@ def test_without_a_controller_the_last_look_gets_old_and_the_status_says_so(stac
     try:
         said = stack.api.kit("/queues")
         assert said["stale"] and "kit logs airflow-controller" in said["reason"]
-        status = stack.status()
+        status = stack.kit_json("status")
         assert status["queues"] is None and status["services"]
         assert "queues unknown: the last look at the broker is" in stack.kit("status", check=False).stdout
     finally:
@@ -86,7 +86,7 @@ def test_without_a_controller_the_last_look_gets_old_and_the_status_says_so(stac
 
 def default(stack: Stack) -> dict[str, Any]:
     """Return the queue `default` of `kit status --json`, an empty dictionary while it is unknown."""
-    return next((one for one in stack.status()["queues"] or () if one["queue"] == "default"), {})
+    return next((one for one in stack.kit_json("status")["queues"] or () if one["queue"] == "default"), {})
 
 
 def metrics(stack: Stack) -> dict[tuple[str, ...], float]:

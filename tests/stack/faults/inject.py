@@ -142,8 +142,7 @@ def executor_running(stack: Stack) -> int:
 
 
 def _dumps(stack: Stack) -> list[str]:
-    lines = stack.kit("logs", "airflow-scheduler", "--lines", "100000").stdout
-    return re.findall(r"executor\.running \((\d+)\)", lines)
+    return re.findall(r"executor\.running \((\d+)\)", stack.log("airflow-scheduler", 100_000))
 
 
 def wait_slots_back(stack: Stack, seconds: float = 60) -> None:

@@ -154,7 +154,7 @@ def test_a_full_broker_is_told_and_loses_nothing(evidence: Evidence) -> None:
         load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
         told = wait_for("the alarm", lambda: (one := stack.instance(BROKER)).get("healthy") is False and one, 60)
         assert "is full" in told["detail"]
-        said = lambda: "is full" in stack.kit("logs", SCHEDULER, "--lines", "5000").stdout  # noqa: E731
+        said = lambda: "is full" in stack.log(SCHEDULER, 5000)  # noqa: E731
         evidence.is_stock or wait_for("the scheduler's word", said, 60)
         wait_for("the running tasks", lambda: len(running.receipts("end")) == 12, 60)
         assert load.receipts("start") == []
@@ -192,7 +192,7 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) 
     new = wait_for("another process of the worker", lambda: stack.instance(worker).get("pid"), 60)
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
     if not evidence.is_stock:
-        said = lambda: stack.kit("logs", worker, "--lines", "20").stdout  # noqa: E731
+        said = lambda: stack.log(worker, 20)  # noqa: E731
         wait_for("its word that it waits", lambda: "the worker waits: broker" in said(), 60, said)
     assert load.receipts("start") == []
     stack.start_instance(BROKER)
