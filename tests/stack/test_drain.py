@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack.harness.stack import Stack, alive, process_tree
+from tests.stack.harness.processes import alive, process_tree
+from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 WORKER = "airflow-worker-1"

@@ -5,7 +5,8 @@ import signal
 
 import psutil
 
-from tests.stack.harness.stack import Stack, alive, process_tree
+from tests.stack.harness.processes import alive, process_tree
+from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 

@@ -5,7 +5,8 @@ import socket
 import psutil
 import pytest
 
-from tests.stack.harness.stack import Stack, alive
+from tests.stack.harness.processes import alive
+from tests.stack.harness.stack import Stack
 
 NEED_A_STACK = (
     ["run", "wide"],

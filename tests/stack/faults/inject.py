@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 
 from airflow_celery_kit.runtimes import docker_engine
-from tests.stack.harness.stack import Stack, alive
+from tests.stack.harness.processes import alive
+from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 # Celery's and the Airflow scheduler's own main process, below what Docker or the guard put around it.

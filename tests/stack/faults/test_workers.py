@@ -17,7 +17,8 @@ from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
 from tests.stack.harness.load import Load
-from tests.stack.harness.stack import Stack, alive
+from tests.stack.harness.processes import alive
+from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 VICTIM, SLOTS = WORKERS[1], 4

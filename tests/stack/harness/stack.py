@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import psycopg2
 import valkey
 
@@ -25,6 +23,7 @@ from airflow_celery_kit.runtimes.servers import Servers
 from airflow_celery_kit.runtimes.supervision import Supervision
 from airflow_celery_kit.settings import Settings
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
+from tests.stack.harness.processes import process_environment
 from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import clean_environment
 
@@ -276,27 +275,3 @@ class Stack:
 def file_name(run_id: str) -> str:
     """Return how files about a run are named."""
     return run_id.replace("/", "_").replace(":", "_")
-
-
-def process_environment(pid: int) -> dict[str, str]:
-    """Return the environment that a process was started with."""
-    raw = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-    return dict(pair.split("=", 1) for pair in raw.split("\0") if "=" in pair)
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process exists and is not a zombie."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-def process_tree(pid: int) -> dict[int, str]:
-    """Return a process and its descendants with their command lines; one that is ending has none any more."""
-    top, tree = psutil.Process(pid), {}
-    for process in (top, *top.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            tree[process.pid] = " ".join(process.cmdline())
-    return tree
