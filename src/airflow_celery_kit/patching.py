@@ -1,6 +1,7 @@
 """Runs in: any process of Airflow that the kit changes; tells whether Airflow's code is still what a change was written against."""
 
 import hashlib
+import importlib
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,11 @@ def fits(change: str, owner: Any, against: Mapping[str, str]) -> bool:
             log.warning("%s is left out, Airflow's own way stays: %s is another one (%s)", change, name, found)
             return False
     return True
+
+
+def fit(change: str, against: Mapping[str, Mapping[str, str]]) -> bool:
+    """Return what `fits` does, for several modules by their names. Raises ImportError for one that is not there."""
+    return all(fits(change, importlib.import_module(name), known) for name, known in against.items())
 
 
 def attempt(changes: Iterable[Callable[[], None]]) -> None:

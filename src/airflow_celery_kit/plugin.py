@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_celery_kit.api.lazy import Lazy
+from airflow_celery_kit.api.lazy import AtStart, Lazy
 from airflow_celery_kit.policies import strategies
 from airflow_celery_kit.scheduler import listener
 
@@ -16,3 +16,4 @@ class KitPlugin(AirflowPlugin):
     priority_weight_strategies: ClassVar[list[Any]] = [strategies.FinishFirst]
     listeners: ClassVar[list[Any]] = [listener]
     fastapi_apps: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "url_prefix": "/kit/v1", "app": Lazy()}]
+    fastapi_root_middlewares: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "middleware": AtStart}]

@@ -23,7 +23,6 @@ RUNTIMES = ("compose", "embedded")
 FIRST_PORTS = {"embedded": 21080, "compose": 22080}
 
 KNOBS = {
-    "LOAD_EXAMPLES": "true",
     "LONGEST_WAIT": "20s",
     "WORKER_QUEUES": "default,fast_tasks",
     "HEAVY_WORKER_QUEUES": "heavy,heavy_tasks",
@@ -44,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", params=RUNTIMES)
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A ready stack with Airflow's example Dags and the Dags of these tests."""
+    """A ready stack with the Dags of these tests."""
     runtime = request.param
     if reason := missing(runtime):
         if os.environ.get("CI"):
@@ -63,7 +62,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def start(fresh: Stack) -> None:
-    """Start a stack as the README says, with the example Dags and those of these tests."""
+    """Start a stack as the README says, with the Dags of these tests."""
     if not (fresh.root / ".env").exists():
         fresh.make("init")
         env_file.record(fresh.settings, KNOBS | ports_from(FIRST_PORTS[fresh.runtime]))

@@ -14,7 +14,6 @@ ROUTES = (
     "from airflow_celery_kit.api.app import build;"
     "print(*[(method, route.path) for route in build(None).routes for method in route.methods], sep='\\n')"
 )
-USER = "airflow -- users create --firstname x --lastname x --password a-password"
 
 
 def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
@@ -109,7 +108,9 @@ def client(stack: Stack) -> httpx.Client:
 
 def user(stack: Stack, role: str) -> httpx.Client:
     """Return a client as a new user of one role."""
-    stack.kit(*USER.split(), "--username", role, "--role", role, "--email", f"{role}@localhost")
+    named = {"username": role, "email": f"{role}@localhost", "first_name": "A", "last_name": "User"}
+    body = named | {"password": "a-password", "roles": [{"name": role}]}
+    stack.api.http.post("/auth/fab/v1/users", json=body).raise_for_status()
     asking = client(stack)
     answer = asking.post("/auth/token", json={"username": role, "password": "a-password"}).raise_for_status()
     asking.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

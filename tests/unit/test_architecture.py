@@ -21,6 +21,7 @@ IMPORT_AIRFLOW = (
     "warm/",
     "plugin.py",
     "api/",
+    "dag_processor/",
     "runtimes/prepare.py",
 )
 PROBES = [name for name in MODULES if name.startswith("probes/")]

@@ -1,6 +1,7 @@
 """Changes of Airflow's own code: each fits the installed version, and is left out where Airflow is another one."""
 
 import time
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -10,21 +11,35 @@ from airflow_celery_kit import patching
 
 def changes() -> list[tuple[object, dict[str, str]]]:
     """Every module or class of Airflow that the kit changes or relies on, with the digests that it was written against."""
+    from airflow.dag_processing import collection
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
     from airflow.sdk.execution_time import comms, task_runner
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
+    from airflow_celery_kit.api import layers, threads
+    from airflow_celery_kit.dag_processor import permissions
     from airflow_celery_kit.scheduler import pace, wake
     from airflow_celery_kit.worker import adapters, task_supervisor
 
     adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
     woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace)]
-    return [*woken, (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST), *adapted]
+    answered = [
+        (import_module(name), against)
+        for changed in (layers, threads)
+        for name, against in changed.WRITTEN_AGAINST.items()
+    ]
+    return [
+        *woken,
+        (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST),
+        *adapted,
+        *answered,
+        (collection, permissions.WRITTEN_AGAINST),
+    ]
 
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 10
+    assert sum(len(against) for _, against in found) == 21
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

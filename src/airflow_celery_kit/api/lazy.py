@@ -1,9 +1,11 @@
-"""Runs in: every process of Airflow, used in airflow-apiserver alone; stands in for the kit's REST API until it is asked.
+"""Runs in: every process of Airflow, used in airflow-apiserver alone; sees it start, and builds the REST API of the kit when that is asked.
 
 Airflow loads plugins in workers and task processes too, which must not pay for FastAPI.
 """
 
 from typing import Any
+
+from airflow_celery_kit import patching
 
 
 class Lazy:
@@ -19,3 +21,28 @@ class Lazy:
 
             self.app = build(scope["app"].state.auth_manager)
         await self.app(scope, receive, send)
+
+
+class AtStart:
+    """An ASGI layer that changes the api-server when it starts; everything passes through it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass on one request, or the word that the server starts."""
+        if scope["type"] == "lifespan":
+            patching.attempt((_pass_on, _spare_threads))
+        await self.app(scope, receive, send)
+
+
+def _pass_on() -> None:
+    from airflow_celery_kit.api import layers
+
+    layers.install()
+
+
+def _spare_threads() -> None:
+    from airflow_celery_kit.api import threads
+
+    threads.install()

@@ -15,14 +15,23 @@ def wake_the_scheduler() -> None:
     wake.install()
 
 
+def lighten_parsing() -> None:
+    """Let the Dag processor look less often for what is there."""
+    from airflow_celery_kit.dag_processor import permissions
+
+    permissions.install()
+
+
 # Airflow calls the hook before a job knows its own type; only a process that runs such a job has loaded its runner.
 CHANGES = {
-    "airflow.jobs.scheduler_job_runner": wake_the_scheduler,
-    "airflow.jobs.dag_processor_job_runner": preload.for_parsing,
+    "airflow.jobs.scheduler_job_runner": (wake_the_scheduler,),
+    "airflow.jobs.dag_processor_job_runner": (preload.for_parsing, lighten_parsing),
 }
 
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Let the scheduler be woken, and the Dag processor load once what each of its forks would."""
-    patching.attempt([change for runner, change in CHANGES.items() if runner in sys.modules])
+    """Let the scheduler be woken, and the Dag processor load once what each of its forks would and look less often."""
+    for runner, changes in CHANGES.items():
+        if runner in sys.modules:
+            patching.attempt(changes)

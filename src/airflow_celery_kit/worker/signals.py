@@ -21,6 +21,11 @@ def set_up(instance: Any, **_: object) -> None:
     parent_death.install()
     reports.install(instance.app)
     patching.attempt([lambda: holding.install(instance.app)])
+
+
+@celeryd_init.connect
+def prepare_forks(**_: object) -> None:
+    """Load and change before the forks what Airflow's tasks would load, and build, each for itself."""
     patching.attempt((task_supervisor.install, preload.for_tasks, adapters.install))
 
 

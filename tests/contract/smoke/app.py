@@ -119,8 +119,16 @@ def run(app: Celery, **options: Any) -> int | None:
     return worker.exitcode
 
 
+def leave_airflow_out() -> None:
+    """Load nothing for Airflow's tasks, of which there are none: it takes longer than all else that a worker does here."""
+    from airflow_celery_kit.worker import signals as kit
+
+    signals.celeryd_init.disconnect(kit.prepare_forks)
+
+
 if __name__ == "__main__":
     listen()
+    leave_airflow_out()
     sys.exit(
         run(make_app(os.environ["SMOKE_BROKER"], **json.loads(os.environ["SMOKE_SETTINGS"])), **json.loads(sys.argv[1]))
     )

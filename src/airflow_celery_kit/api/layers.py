@@ -1,0 +1,93 @@
+"""Runs in: airflow-apiserver; layers around each request that have nothing to do for most of them.
+
+Starlette's `BaseHTTPMiddleware` runs what it wraps in a task of its own and passes each answer on through a stream. Airflow uses it
+four times around a call of a task: to renew the login in a cookie, where tasks send none; to renew a task's token, which is needed
+in the last fifth of its life; and to copy a header. Text of the report: ADR 0016.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from airflow_celery_kit import patching
+
+WRITTEN_AGAINST = {
+    "airflow.api_fastapi.auth.middlewares.refresh_token": {"JWTRefreshMiddleware": "61e5ce4295a3"},
+    "airflow.api_fastapi.execution_api.app": {
+        "CorrelationIdMiddleware": "ceb1fb9c1620",
+        "JWTReissueMiddleware": "95bfac961554",
+    },
+}
+CORRELATION = b"correlation-id"
+# Airflow renews a token in the last fifth of its life, the last half minute at least; a little before, the decision is left to it.
+RENEWED_SHARE, RENEWED_SECONDS, EARLIER_SECONDS = 0.20, 30, 60
+
+Call = Callable[..., Any]
+
+
+def install() -> None:
+    """Have this process's layers stand aside where they have nothing to do."""
+    if not patching.fit("passing requests on", WRITTEN_AGAINST):
+        return
+    from airflow.api_fastapi.auth.middlewares.refresh_token import JWTRefreshMiddleware
+    from airflow.api_fastapi.execution_api.app import CorrelationIdMiddleware, JWTReissueMiddleware
+
+    JWTRefreshMiddleware.__call__ = unless(has_no_cookie, JWTRefreshMiddleware.__call__)
+    JWTReissueMiddleware.__call__ = unless(has_a_fresh_token, JWTReissueMiddleware.__call__)
+    CorrelationIdMiddleware.__call__ = correlated
+
+
+def unless(idle: Callable[[Any], bool], stock: Call) -> Call:
+    """Return a layer's call that passes a request on, instead of `stock`, where `idle` says that it has nothing to do."""
+
+    async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and idle(scope):
+            await self.app(scope, receive, send)
+        else:
+            await stock(self, scope, receive, send)
+
+    return call
+
+
+def header(scope: Any, name: bytes) -> bytes:
+    """Return a header of a request, nothing where there is none."""
+    found: bytes = next((value for known, value in scope["headers"] if known == name), b"")
+    return found
+
+
+def has_no_cookie(scope: Any) -> bool:
+    """Return whether no login can stand in a cookie."""
+    return not header(scope, b"cookie")
+
+
+def has_a_fresh_token(scope: Any) -> bool:
+    """Return whether a token is not to be renewed yet. Whether it is a good one is for the route to decide, as ever."""
+    kind, _, token = header(scope, b"authorization").partition(b" ")
+    if kind.lower() != b"bearer":
+        return True
+    try:
+        payload = token.split(b".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
+        left, life = claims["exp"] - time.time(), claims["exp"] - claims["iat"]
+    except (IndexError, KeyError, TypeError, ValueError):
+        return False
+    return bool(left > max(life * RENEWED_SHARE, RENEWED_SECONDS) + EARLIER_SECONDS)
+
+
+async def correlated(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Name a request in the log as its sender does, and answer with the same name."""
+    from starlette.datastructures import MutableHeaders
+    from structlog.contextvars import bind_contextvars
+
+    name = header(scope, CORRELATION).decode("latin-1") if scope["type"] == "http" else ""
+
+    async def answer(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["correlation-id"] = name
+        await send(message)
+
+    if name:
+        bind_contextvars(correlation_id=name)
+    await self.app(scope, receive, answer if name else send)

@@ -1,0 +1,1 @@
+"""Runs in: airflow-dag-processor; what reading a Dag costs less."""
