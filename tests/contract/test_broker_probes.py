@@ -114,7 +114,8 @@ def test_a_worker_without_a_beat(probe, tmp_path):
 
 def test_a_worker_whose_beat_is_stale_though_the_broker_answers(probe, beat):
     ended = probe("worker", KIT_BEAT_FILE=beat(100))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "worker: last beat 100 s ago\n", "")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert re.fullmatch(r"worker: last beat 1\d\d s ago\n", ended.stdout)
 
 
 def test_a_beating_worker_whose_password_is_refused(probe, beat, wrong_password):
