@@ -21,7 +21,9 @@ from sqlalchemy.orm import sessionmaker
 
 from airflow_celery_kit.api.lazy import AtStart
 
-VERSION, TOGETHER = date(2026, 1, 1), 30
+VERSION = date(2026, 1, 1)
+# More than there are threads for requests, which all wait for the one connection.
+TOGETHER = 60
 router = VersionedAPIRouter()
 
 
@@ -29,6 +31,8 @@ router = VersionedAPIRouter()
 def note(word: str, session: SessionDep, bag: DagBagDep) -> None:
     """Write a word; some words go wrong after that."""
     session.execute(text("INSERT INTO noted VALUES (:word)"), {"word": word})
+    if word == "left":
+        session.execute(text("SELECT pg_sleep(1)"))
     if word == "refused":
         raise HTTPException(409, "refused")
     if word == "broken":
@@ -83,6 +87,10 @@ async def main(side: str) -> dict:
         codes = {word: (await client.put(f"/note/{word}")).status_code for word in ("one",)}
         threads = len(counted)
         codes |= {word: (await client.put(f"/note/{word}")).status_code for word in ("refused", "broken")}
+        left = asyncio.create_task(client.put("/note/left"))
+        await asyncio.sleep(0.4)
+        left.cancel()
+        await asyncio.wait([left])
         many = await asyncio.gather(*(client.put("/note/many") for _ in range(TOGETHER)))
     with engine.begin() as connection:
         noted = [row[0] for row in connection.execute(text("SELECT word FROM noted ORDER BY word DESC"))]

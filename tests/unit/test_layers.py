@@ -1,5 +1,6 @@
 """The api-server's layers that stand aside: a request through them gets the answer that it gets through Airflow's own."""
 
+import base64
 import time
 
 import jwt
@@ -70,25 +71,36 @@ def changed(monkeypatch):
     return change
 
 
-REQUESTS = {
-    "nothing": {},
-    "a name": {"correlation-id": "abc-1"},
-    "fresh": {"authorization": f"Bearer {token(age=10)}", "correlation-id": "abc-2"},
-    "old": {"authorization": f"Bearer {token(age=LIFE * 0.9)}"},
-    "nearly old": {"authorization": f"Bearer {token(age=LIFE * 0.8 + 5)}"},
-    "over": {"authorization": f"Bearer {token(age=LIFE + 60)}"},
-    "waits in a queue": {"authorization": f"Bearer {token(age=LIFE * 0.9, scope='workload')}"},
-    "forged": {"authorization": f"Bearer {token(age=LIFE * 0.9)[:-4]}aaaa"},
-    "no token": {"authorization": "Bearer nonsense"},
-    "no claims": {"authorization": f"Bearer {jwt.encode({'sub': 'x'}, SECRET, algorithm='HS512')}"},
-    "other login": {"authorization": "Basic YTpi"},
-}
+def requests() -> dict[str, dict[str, str]]:
+    """Return the headers of each kind of request, with tokens made now."""
+    return {
+        "nothing": {},
+        "a name": {"correlation-id": "abc-1"},
+        "fresh": {"authorization": f"Bearer {token(age=10)}", "correlation-id": "abc-2"},
+        "old": {"authorization": f"Bearer {token(age=LIFE * 0.9)}"},
+        "nearly old": {"authorization": f"Bearer {token(age=LIFE * 0.8 + 5)}"},
+        "over": {"authorization": f"Bearer {token(age=LIFE + 60)}"},
+        "waits in a queue": {"authorization": f"Bearer {token(age=LIFE * 0.9, scope='workload')}"},
+        "forged": {"authorization": f"Bearer {token(age=LIFE * 0.9)[:-4]}aaaa"},
+        "no token": {"authorization": "Bearer nonsense"},
+        "no claims": {"authorization": f"Bearer {jwt.encode({'sub': 'x'}, SECRET, algorithm='HS512')}"},
+        "other login": {"authorization": "Basic YTpi"},
+        "huge": {"authorization": "Bearer " + unsigned(b'{"exp": 1' + b"0" * 400 + b', "iat": 1}')},
+        "deep": {"authorization": "Bearer " + unsigned(b"[" * 2000)},
+    }
+
+
+def unsigned(payload: bytes) -> str:
+    """Return what looks like a token."""
+    return f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.abc"
+
+
 RENEWED = {"old", "nearly old"}
 
 
 def answers(asking) -> dict:
     """Return what each request is answered, and whether its token was renewed."""
-    given = {name: asking.get("/", headers=headers) for name, headers in REQUESTS.items()}
+    given = {name: asking.get("/", headers=headers) for name, headers in requests().items()}
     return {
         name: (one.status_code, one.json(), one.headers.get("correlation-id"), "refreshed-api-token" in one.headers)
         for name, one in given.items()
@@ -107,13 +119,36 @@ def test_airflow_is_asked_where_a_token_may_be_renewed_and_nowhere_else(changed)
     asked = changed()
     asking = client()
     left_out = {"nothing", "a name", "fresh", "other login"}
-    for name, headers in REQUESTS.items():
+    for name, headers in requests().items():
         before = len(asked)
         asking.get("/", headers=headers)
         assert (len(asked) == before) == (name in left_out), name
 
 
-@pytest.mark.parametrize(("cookie", "idle"), [("", True), ("_token=abc", False)])
-def test_a_login_is_looked_for_where_there_is_a_cookie(cookie, idle):
-    headers = [(b"host", b"here"), *([(b"cookie", cookie.encode())] if cookie else [])]
-    assert layers.has_no_cookie({"headers": headers}) is idle
+@pytest.mark.parametrize(("cookies", "looked_for"), [({}, []), ({"_token": "abc"}, ["abc"]), ({"other": "x"}, [])])
+def test_a_login_is_looked_for_in_a_cookie_and_airflow_asked_only_where_there_is_one(
+    changed, monkeypatch, cookies, looked_for
+):
+    from airflow.api_fastapi.auth.middlewares.refresh_token import JWTRefreshMiddleware
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    asked, found = [], []
+
+    async def refresh(token):
+        found.append(token)
+        return None, None
+
+    stock = JWTRefreshMiddleware.dispatch
+
+    async def noted(self, request, call_next):
+        asked.append(request.url.path)
+        return await stock(self, request, call_next)
+
+    monkeypatch.setattr(JWTRefreshMiddleware, "_refresh_user", staticmethod(refresh))
+    monkeypatch.setattr(JWTRefreshMiddleware, "dispatch", noted)
+    changed()
+    app = FastAPI()
+    app.add_middleware(JWTRefreshMiddleware)
+    assert TestClient(app, cookies=cookies).get("/").status_code == 404
+    assert (asked, found) == (["/"] if cookies else [], looked_for)

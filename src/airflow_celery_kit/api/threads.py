@@ -6,7 +6,7 @@ session, close one that nobody used, or return a value; each takes longer than w
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from airflow_celery_kit import patching
@@ -63,7 +63,8 @@ async def session() -> AsyncIterator[Any]:
         if not await leave(made, scope, type(problem), problem, problem.__traceback__):
             raise
     except BaseException:
-        made.close()
+        with suppress(Exception):
+            made.close()
         raise
     else:
         await leave(made, scope, None, None, None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow_celery_kit import patching
 
-# Permissions that somebody removed, or whose transaction was undone, are missed for no longer.
+# Permissions that somebody removed, or that could not be made, which Airflow's login manager keeps to itself, are missed for no longer.
 AGAIN_SECONDS = 600.0
 WRITTEN_AGAINST = {"_sync_dag_perms": "d7db9aa812b4", "_serialize_dag_capturing_errors": "1e620eb00e31"}
 
