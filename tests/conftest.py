@@ -13,8 +13,8 @@ pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.faults", "tes
 # Each stack beside the first takes this much memory, and two cores are to be shared. Most of a test's time on a stack is waiting.
 ROOM = 6 * 1024**3
 MOST = 3
-# The longest first and stacks of one kind not together, so that processes end together and no two stacks start at once.
-SCOPES = ("faults-embedded", "stack-embedded", "contract", "faults-compose", "stack-compose", "stack", "unit")
+# The longest first and the second stack of each runtime late, so that processes end together and no three stacks start at once.
+SCOPES = ("faults-embedded", "stack-compose", "contract", "stack-embedded", "faults-compose", "stack", "unit")
 
 
 def pytest_xdist_auto_num_workers() -> int:

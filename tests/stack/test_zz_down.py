@@ -5,7 +5,6 @@ import socket
 import psutil
 import pytest
 
-from airflow_celery_kit import env_file
 from tests.stack.harness.processes import alive
 from tests.stack.harness.stack import Stack
 
@@ -35,7 +34,6 @@ def test_history_survives_down_and_up_and_no_process_does(stack: Stack) -> None:
     for command in NEED_A_STACK:
         ended = stack.kit(*command, check=False)
         assert ended.returncode == 5 and one_line(ended.stderr, "kit up"), (command, ended.stderr)
-    env_file.record(stack.settings, {"LOAD_EXAMPLES": "true"})
     refuse_or_move_a_taken_port(stack)
     stack.make("up")
     assert stack.api.get("/dags/~/dagRuns", limit=1)["total_entries"] == runs > 0

@@ -1,4 +1,4 @@
-"""Runs in: stack tests, last on each stack; the README's own commands, copied out of it, in its order."""
+"""Runs in: stack tests, late on each stack; the README's own commands, copied out of it, in its order."""
 
 import re
 

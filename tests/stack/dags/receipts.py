@@ -43,12 +43,13 @@ OPTIONS = {
     "schedule": None, "max_active_tasks": 200,
     "params": {"tasks": Param(8, type="integer"), "seconds": Param(1, type="number")},
 }  # fmt: skip
-WORK = task(retries=1, retry_delay=timedelta(seconds=5))(work)
+AGAIN = {"retries": 1, "retry_delay": timedelta(seconds=5)}
+WORK = task(**AGAIN)(work)
 
 
 @dag(**OPTIONS)
 def receipts():
-    @task
+    @task(**AGAIN)
     def plan(params: dict) -> list[int]:
         return list(range(params["tasks"]))
 

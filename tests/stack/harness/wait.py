@@ -1,24 +1,27 @@
 """Runs in: stack tests; waiting with a deadline that explains itself."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+# Where other stacks run beside this one (pytest-xdist), all that is waited for may take twice as long. Bars are measured apart.
+PATIENCE = 2.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 
 
 def wait_for(what: str, look: Callable[[], T | None], seconds: float, explain: Callable[[], object] = lambda: "") -> T:
     """Return what `look` gives as soon as it is truthy.
 
-    Raises AssertionError after `seconds`, with what was awaited, the last look and the words of `explain`.
+    Raises AssertionError after `seconds` times PATIENCE, with what was awaited, the last look and the words of `explain`.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         begun = time.monotonic()
         seen = look()
         if seen:
             return seen
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}; last look: {seen!r}; {explain()}")
+            raise AssertionError(f"waited {seconds * PATIENCE:.0f} s for {what}; last look: {seen!r}; {explain()}")
         # What takes long to look at leaves as much time to what it looks at.
         time.sleep(max(0.3, time.monotonic() - begun))

@@ -1,10 +1,11 @@
-"""Runs in: stack tests, late on each stack; Airflow's own example Dags, which nobody here wrote, all of their tasks on workers.
+"""Runs in: stack tests, last on each stack; Airflow's own example Dags, which nobody here wrote, all of their tasks on workers.
 
-The stack has gone down and come up with them just before: to read them takes a fifth of two cores all the time.
+The README's commands have left the stack down. It comes up with the examples for this alone: to read them takes a fifth of two cores.
 """
 
 import pytest
 
+from airflow_celery_kit import env_file
 from tests.stack.harness.stack import Stack
 
 # Airflow's examples that need no outside service and no input, and whose tasks all go to a worker.
@@ -25,6 +26,8 @@ EXAMPLES = (
 
 @pytest.mark.last
 def test_example_dags_are_green_and_run_on_workers(stack: Stack) -> None:
+    env_file.record(stack.settings, {"LOAD_EXAMPLES": "true"})
+    stack.make("up")
     for dag_id in EXAMPLES:
         stack.wait_dag(dag_id, 180)
     runs = {dag_id: stack.start_dag(dag_id) for dag_id in EXAMPLES}
