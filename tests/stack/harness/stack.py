@@ -27,7 +27,7 @@ from tests.stack.harness.processes import process_environment
 from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import clean_environment
 
-UP_SECONDS = 400
+UP_SECONDS = 800
 
 
 @dataclass
