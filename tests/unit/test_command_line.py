@@ -1,8 +1,6 @@
 """Bad input to the real `kit`: one line on standard error with the cure, the right exit code, and nothing changed."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -144,10 +142,3 @@ def test_every_kind_of_error_has_an_exit_code_of_its_own():
     codes = [kind.exit_code for kind in kinds]
     assert len(kinds) == 6 and len(set(codes)) == 6
     assert min(codes) > errors.KitError.exit_code > 0
-
-
-def test_a_command_that_reads_no_rules_does_not_load_what_would():
-    """It doubles the time that each command takes to start."""
-    look = "import sys, airflow_celery_kit.cli.main; print('pydantic' in sys.modules, 'click' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
-    assert said.split() == ["False", "True"]

@@ -1,8 +1,8 @@
 """Runs in: airflow-apiserver; what a request does without handing it to a thread.
 
 FastAPI calls in a thread what is no coroutine, twice for a database session: to make it and to leave it. Cadwyn, which versions the
-calls of tasks, asks for everything a second time. Of the eight times that a task's call goes to a thread and back, six only make a
-session, close one that nobody used, or return a value; each takes longer than what it does. Text of the reports: ADR 0016.
+calls of tasks, asks for everything a second time. Of the six to eight times that a task's call goes to a thread and back, all but
+two only make a session, close one that nobody used, or return a value. Text of the reports: ADR 0016.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +18,7 @@ WRITTEN_AGAINST = {
     "airflow.utils.session": {"create_session": "fefd2633225e"},
     "cadwyn.middleware": {"_generate_api_version_dependency": "953760e04abc"},
 }
+API_VERSION = "_generate_api_version_dependency.<locals>.api_version_dependency"
 
 
 def install() -> None:
@@ -88,6 +89,3 @@ def caller(dag_bag: Callable[..., Any], stock: Callable[..., Any]) -> Callable[.
         return await stock(function, *arguments, **named)
 
     return call
-
-
-API_VERSION = "_generate_api_version_dependency.<locals>.api_version_dependency"

@@ -3,12 +3,11 @@
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-from airflow_celery_kit import env_file
+from airflow_celery_kit import env_file, rules
 from airflow_celery_kit import status as look
 from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report, steps
 from airflow_celery_kit.cli.machine_commands import json_option
@@ -77,13 +76,6 @@ def wait_until(
         time.sleep(POLL_SECONDS)
 
 
-def check_routing(root: Path) -> None:
-    """Raise ConfigurationError for rules that cannot be used. Loading what reads them would double the start of every other command."""
-    from airflow_celery_kit import rules
-
-    rules.load(root / "config" / "routing.yaml")
-
-
 @click.command()
 @click.option("--workers", type=click.IntRange(0, 500), help="Number of airflow-worker instances; recorded in .env.")
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait until everything is healthy.")
@@ -96,7 +88,7 @@ def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:
     Machine.here(root).require()
     with exclusive(root), steps() as shown:
         settings = initialise(root, shown.say)
-        check_routing(root)
+        rules.load(root / "config" / "routing.yaml")
         runtime = choose(settings, choice.runtime)
         if workers is not None:
             settings = env_file.record(settings, {"WORKERS": str(workers)})

@@ -1,7 +1,7 @@
 """Runs in: the Dag processor; looks less often for permissions of a Dag that are there.
 
 Each time a file is read, Airflow asks the database for each of a Dag's permissions, three queries each, to make those that are
-missing. That is a third of what the Dag processor does at rest. A Dag that says who may do what is left to Airflow: roles get
+missing. That is the largest part of what the Dag processor does at rest (ADR 0016). A Dag that says who may do what is left to Airflow: roles get
 and lose rights by it.
 """
 
