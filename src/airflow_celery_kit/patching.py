@@ -5,6 +5,7 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -16,13 +17,13 @@ def digest(function: Callable[..., Any]) -> str:
 
 
 def fits(change: str, owner: Any, against: Mapping[str, str]) -> bool:
-    """Return whether every function of `owner` named in `against` is the one that `change` was written against.
+    """Return whether every function of `owner` named in `against` (also `Class.method`) is the one that `change` was written against.
 
     Says once which one is not, or is not there: then the change is left out.
     """
     for name, known in against.items():
         try:
-            found = digest(getattr(owner, name))
+            found = digest(attrgetter(name)(owner))
         except (AttributeError, OSError, TypeError):
             found = "unknown"
         if found != known:

@@ -115,10 +115,26 @@ def test_a_forked_process_has_a_connection_of_its_own(prepared, app):
     assert backend.get_task_meta("child")["result"] == 2
 
 
+CUT = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'celery' AND pid <> pg_backend_pid()"
+)
+
+
 def test_a_connection_that_was_cut_is_made_again(prepared, app):
     backend = ours(app)
+    for number in range(3):
+        backend.store_result(f"result {number}", number, "SUCCESS")
+        assert prepared.query(CUT)[0][0] >= 1
+    backend.store_result("last", "result", "SUCCESS")
+    assert backend.get_task_meta("last")["result"] == "result"
+    assert prepared.query(CUT)[0][0] >= 2, "one that writes and one that reads"
+    assert [backend.get_task_meta(f"result {number}")["result"] for number in range(3)] == [0, 1, 2]
+
+
+def test_a_write_asks_nothing_before(prepared, app):
+    backend, statements = ours(app), []
     backend.store_result("first", 1, "SUCCESS")
-    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'celery' AND pid <> pg_backend_pid()"
-    assert prepared.query(cut)[0][0] >= 1
+    stock = backend.engine.dialect.do_ping
+    backend.engine.dialect.do_ping = lambda connection: statements.append("ping") or stock(connection)
     backend.store_result("second", 2, "SUCCESS")
-    assert backend.get_task_meta("second")["result"] == 2
+    assert statements == []

@@ -51,6 +51,7 @@ def changed(monkeypatch):
     """Make the changes, and take them back at the end; return how often Airflow's own layer renewed a login, and a token."""
     from airflow.api_fastapi.auth.middlewares.refresh_token import JWTRefreshMiddleware
     from airflow.api_fastapi.execution_api.app import CorrelationIdMiddleware, JWTReissueMiddleware
+    from cadwyn.middleware import VersionPickingMiddleware
 
     asked = []
     stock = JWTReissueMiddleware.dispatch
@@ -60,7 +61,7 @@ def changed(monkeypatch):
         return await stock(self, request, call_next)
 
     monkeypatch.setattr(JWTReissueMiddleware, "dispatch", noted)
-    for layer in (JWTRefreshMiddleware, CorrelationIdMiddleware, JWTReissueMiddleware):
+    for layer in (JWTRefreshMiddleware, CorrelationIdMiddleware, JWTReissueMiddleware, VersionPickingMiddleware):
         monkeypatch.setattr(layer, "__call__", layer.__call__, raising=False)
 
     def change() -> list:
@@ -152,3 +153,54 @@ def test_a_login_is_looked_for_in_a_cookie_and_airflow_asked_only_where_there_is
     app.add_middleware(JWTRefreshMiddleware)
     assert TestClient(app, cookies=cookies).get("/").status_code == 404
     assert (asked, found) == (["/"] if cookies else [], looked_for)
+
+
+PARAMETER = "Airflow-API-Version"
+# Each as a header, none at all in the end: both versions, one between them, one before and one after, and what is no version.
+NAMED = ("2026-01-01", "2026-06-01", "2026-03-03", "2020-01-01", "2030-01-01", "head", "no version", "", None)
+
+
+def versioned_client():
+    """Return a client of an application with two versions, which says in which one it answers, and how many tasks stood around the answer."""
+    import asyncio
+    from contextvars import ContextVar
+
+    from cadwyn import Cadwyn, HeadVersion, Version, VersionBundle, VersionedAPIRouter
+    from fastapi.testclient import TestClient
+
+    named: ContextVar[object] = ContextVar("api_version", default=None)
+    bundle = VersionBundle(HeadVersion(), Version("2026-06-01"), Version("2026-01-01"), api_version_var=named)
+    router = VersionedAPIRouter()
+
+    @router.get("/")
+    async def answer() -> dict:
+        return {"version": str(named.get()), "task": asyncio.current_task().get_name()}
+
+    app = Cadwyn(versions=bundle, api_version_parameter_name=PARAMETER, api_version_default_value="2026-01-01")
+    app.generate_and_include_versioned_routers(router)
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def versions(asking) -> list:
+    """Return what is answered to each version that a request may name."""
+    given = [asking.get("/", headers={} if name is None else {PARAMETER: name}) for name in NAMED]
+    return [
+        (one.status_code, one.json().get("version", one.json()), one.headers.get_list(PARAMETER), one.headers["content-type"])
+        for one in given
+    ]  # fmt: skip
+
+
+def test_a_call_is_answered_in_the_version_that_it_names(changed):
+    stock = versions(versioned_client())
+    assert [status for status, *_ in stock].count(200) >= 3
+    changed()
+    assert versions(versioned_client()) == stock
+
+
+def test_a_call_that_names_its_version_runs_in_no_task_of_its_own(changed):
+    def task() -> str:
+        return versioned_client().get("/", headers={PARAMETER: "2026-06-01"}).json()["task"]
+
+    assert "call_next" in task()
+    changed()
+    assert "call_next" not in task()

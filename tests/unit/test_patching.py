@@ -12,20 +12,21 @@ from airflow_celery_kit import patching
 def changes() -> list[tuple[object, dict[str, str]]]:
     """Every module or class of Airflow that the kit changes or relies on, with the digests that it was written against."""
     from airflow.dag_processing import collection
+    from airflow.dag_processing.manager import DagFileProcessorManager
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
-    from airflow.sdk.execution_time import comms, task_runner
+    from airflow.sdk.execution_time import comms, supervisor, task_runner
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
     from airflow_celery_kit.api import layers, threads
-    from airflow_celery_kit.dag_processor import permissions
-    from airflow_celery_kit.scheduler import pace, wake
-    from airflow_celery_kit.worker import adapters, task_supervisor
+    from airflow_celery_kit.dag_processor import permissions, requests
+    from airflow_celery_kit.scheduler import mapped, pace, wake
+    from airflow_celery_kit.worker import adapters, log_levels, task_supervisor
 
     adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
     woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace)]
     answered = [
         (import_module(name), against)
-        for changed in (layers, threads)
+        for changed in (layers, threads, mapped)
         for name, against in changed.WRITTEN_AGAINST.items()
     ]
     return [
@@ -34,12 +35,14 @@ def changes() -> list[tuple[object, dict[str, str]]]:
         *adapted,
         *answered,
         (collection, permissions.WRITTEN_AGAINST),
+        (DagFileProcessorManager, requests.WRITTEN_AGAINST),
+        (supervisor, log_levels.WRITTEN_AGAINST),
     ]
 
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 21
+    assert sum(len(against) for _, against in found) == 30
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

@@ -1,8 +1,8 @@
 """Runs in: airflow-apiserver; layers around each request that have nothing to do for most of them.
 
-Starlette's `BaseHTTPMiddleware` runs what it wraps in a task of its own and passes each answer on through a stream. Airflow has three
+Starlette's `BaseHTTPMiddleware` runs what it wraps in a task of its own and passes each answer on through a stream. There are four
 around a call of a task: to renew the login in a cookie, where tasks send none; to renew a task's token, which is needed in the last
-fifth of its life; and to copy a header. A fourth, Cadwyn's, stays. Text of the report: ADR 0016.
+fifth of its life; and two that copy a header, one of which Cadwyn chooses the version of a call by. Text of the report: ADR 0016.
 """
 
 import base64
@@ -19,6 +19,7 @@ WRITTEN_AGAINST = {
         "CorrelationIdMiddleware": "ceb1fb9c1620",
         "JWTReissueMiddleware": "95bfac961554",
     },
+    "cadwyn.middleware": {"VersionPickingMiddleware": "42d606b84003"},
 }
 CORRELATION = b"correlation-id"
 # Airflow renews a token in the last fifth of its life, the last half minute at least; a little before, the decision is left to it.
@@ -33,10 +34,12 @@ def install() -> None:
         return
     from airflow.api_fastapi.auth.middlewares.refresh_token import JWTRefreshMiddleware
     from airflow.api_fastapi.execution_api.app import CorrelationIdMiddleware, JWTReissueMiddleware
+    from cadwyn.middleware import VersionPickingMiddleware
 
     JWTRefreshMiddleware.__call__ = unless(has_no_cookie, JWTRefreshMiddleware.__call__)
     JWTReissueMiddleware.__call__ = unless(has_a_fresh_token, JWTReissueMiddleware.__call__)
     CorrelationIdMiddleware.__call__ = correlated
+    VersionPickingMiddleware.__call__ = versioned(VersionPickingMiddleware.__call__)
 
 
 def unless(idle: Callable[[Any], bool], stock: Call) -> Call:
@@ -76,19 +79,38 @@ def has_a_fresh_token(scope: Any) -> bool:
     return bool(left > max(life * RENEWED_SHARE, RENEWED_SECONDS) + EARLIER_SECONDS)
 
 
-async def correlated(self: Any, scope: Any, receive: Any, send: Any) -> None:
-    """Name a request in the log as its sender does, and answer with the same name."""
+def naming(send: Call, name: str, value: str) -> Call:
+    """Return what sends an answer with one header more."""
     from starlette.datastructures import MutableHeaders
-    from structlog.contextvars import bound_contextvars
-
-    name = header(scope, CORRELATION).decode("latin-1") if scope["type"] == "http" else ""
 
     async def answer(message: Any) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["correlation-id"] = name
+            MutableHeaders(scope=message)[name] = value
         await send(message)
 
+    return answer
+
+
+async def correlated(self: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Name a request in the log as its sender does, and answer with the same name."""
+    from structlog.contextvars import bound_contextvars
+
+    name = header(scope, CORRELATION).decode("latin-1") if scope["type"] == "http" else ""
     if not name:
         return await self.app(scope, receive, send)
     with bound_contextvars(correlation_id=name):
-        await self.app(scope, receive, answer)
+        await self.app(scope, receive, naming(send, CORRELATION.decode(), name))
+
+
+def versioned(stock: Call) -> Call:
+    """Return a layer's call that answers in the version that a request names, and leaves one that names none to `stock`."""
+    from starlette.requests import Request
+
+    async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        version = self._api_version_manager.get(Request(scope)) if scope["type"] == "http" else None
+        if version is None:
+            return await stock(self, scope, receive, send)
+        self.api_version_var.set(version)
+        await self.app(scope, receive, naming(send, self.api_version_parameter_name, version))
+
+    return call

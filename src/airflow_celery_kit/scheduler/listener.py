@@ -15,16 +15,23 @@ def wake_the_scheduler() -> None:
     wake.install()
 
 
+def ask_for_less() -> None:
+    """Let the scheduler not ask for what is not there."""
+    from airflow_celery_kit.scheduler import mapped
+
+    mapped.install()
+
+
 def lighten_parsing() -> None:
     """Let the Dag processor look less often for what is there."""
-    from airflow_celery_kit.dag_processor import permissions
+    from airflow_celery_kit.dag_processor import permissions, requests
 
-    permissions.install()
+    patching.attempt((permissions.install, requests.install))
 
 
 # Airflow calls the hook before a job knows its own type; only a process that runs such a job has loaded its runner.
 CHANGES = {
-    "airflow.jobs.scheduler_job_runner": (wake_the_scheduler,),
+    "airflow.jobs.scheduler_job_runner": (wake_the_scheduler, ask_for_less),
     "airflow.jobs.dag_processor_job_runner": (preload.for_parsing, lighten_parsing),
 }
 

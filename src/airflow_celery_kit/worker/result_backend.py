@@ -23,6 +23,8 @@ DATABASE_OPTIONS = {
     "pool_recycle": 3600,
     "connect_args": {"connect_timeout": 5, **KEEPALIVE},
 }
+# Celery repeats a write that fails, on a new connection, and the same row may be written twice: no look before it is needed.
+UNASKED = {"pool_pre_ping": False}
 
 
 class OneEngine(SessionManager):
@@ -49,7 +51,7 @@ class OneStatement(DatabaseBackend):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.session_manager = OneEngine()
+        self.session_manager, self.writing = OneEngine(), OneEngine()
 
     @retry
     def _store_result(
@@ -65,8 +67,8 @@ class OneStatement(DatabaseBackend):
 
     @property
     def engine(self) -> Any:
-        """This process's engine."""
-        return self.session_manager.get_engine(self.url, **self.engine_options)
+        """This process's engine for writing."""
+        return self.writing.get_engine(self.url, **{**self.engine_options, **UNASKED})
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from billiard import util
 from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 
 from airflow_celery_kit import patching, preload
-from airflow_celery_kit.worker import adapters, holding, parent_death, reports, task_supervisor
+from airflow_celery_kit.worker import adapters, holding, log_levels, parent_death, reports, task_supervisor
 
 
 @celeryd_init.connect
@@ -26,7 +26,7 @@ def set_up(instance: Any, **_: object) -> None:
 @celeryd_init.connect
 def prepare_forks(**_: object) -> None:
     """Load and change before the forks what Airflow's tasks would load, and build, each for itself."""
-    patching.attempt((task_supervisor.install, preload.for_tasks, adapters.install))
+    patching.attempt((task_supervisor.install, log_levels.install, preload.for_tasks, adapters.install))
 
 
 @worker_shutdown.connect
