@@ -8,6 +8,7 @@ from celery import Celery
 from celery.backends.database import DatabaseBackend
 from celery.backends.database.models import ResultModelBase
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from airflow_celery_kit.worker.result_backend import OneStatement
@@ -131,10 +132,49 @@ def test_a_connection_that_was_cut_is_made_again(prepared, app):
     assert [backend.get_task_meta(f"result {number}")["result"] for number in range(3)] == [0, 1, 2]
 
 
-def test_a_write_asks_nothing_before(prepared, app):
-    backend, statements = ours(app), []
+def pings(engine) -> list:
+    """Return a list that grows with each question whether a connection of an engine is alive."""
+    asked, stock = [], engine.dialect.do_ping
+    engine.dialect.do_ping = lambda connection: asked.append("ping") or stock(connection)
+    return asked
+
+
+def test_a_write_asks_nothing_before_and_a_read_does(app):
+    backend = ours(app)
     backend.store_result("first", 1, "SUCCESS")
-    stock = backend.engine.dialect.do_ping
-    backend.engine.dialect.do_ping = lambda connection: statements.append("ping") or stock(connection)
+    backend.get_task_meta("first")
+    writing, reading = pings(backend.engine), pings(backend.session_manager.get_engine(backend.url))
     backend.store_result("second", 2, "SUCCESS")
-    assert statements == []
+    assert backend.get_task_meta("second")["result"] == 2
+    assert (writing, reading) == ([], ["ping"])
+
+
+READ_ONLY = "ALTER DATABASE celery SET default_transaction_read_only = {}"
+
+
+@pytest.fixture
+def read_only_at_first(prepared):
+    """The results are in a database that takes no writes from sessions that begin now, as a standby's; returns what lets it take them."""
+    prepared.query(READ_ONLY.format("on"))
+    yield lambda: prepared.query(READ_ONLY.format("off"))
+    prepared.query(READ_ONLY.format("off"))
+
+
+def test_a_write_that_failed_is_repeated_on_a_new_connection(app, read_only_at_first):
+    backend = ours(app)
+    with pytest.raises(DatabaseError, match="read-only"):
+        backend._store_result("first", 1, "SUCCESS")
+    read_only_at_first()
+    backend._store_result("first", 1, "SUCCESS")
+    assert backend.get_task_meta("first")["result"] == 1
+
+
+def test_a_write_that_fails_in_a_fork_leaves_the_parents_connection_alone(prepared, app):
+    backend = ours(app)
+    before = backend_process(backend)
+    child = os.fork()
+    if child == 0:
+        backend.on_backend_retryable_error(DatabaseError("", None, Exception()))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert backend_process(backend) == before

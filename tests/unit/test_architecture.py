@@ -133,3 +133,21 @@ def shebang(path: Path) -> str:
     with path.open("rb") as file:
         first = file.readline(80)
     return first.decode().strip() if first.startswith(b"#!") else ""
+
+
+CHANGERS = [
+    name for name, tree in MODULES.items()
+    if any(isinstance(node, ast.FunctionDef) and node.name == "install" for node in tree.body)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", CHANGERS)
+def test_what_can_be_installed_is_installed(module):
+    name = Path(module).stem
+    used = {
+        node.value.id
+        for other, tree in MODULES.items() if other != module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "install" and isinstance(node.value, ast.Name)
+    }  # fmt: skip
+    assert len(CHANGERS) >= 10 and name in used

@@ -204,3 +204,48 @@ def test_a_call_that_names_its_version_runs_in_no_task_of_its_own(changed):
     assert "call_next" in task()
     changed()
     assert "call_next" not in task()
+
+
+def test_a_layer_that_chooses_otherwise_is_left_alone(changed):
+    from cadwyn import Cadwyn, HeadVersion, Version, VersionBundle, VersionedAPIRouter
+    from cadwyn.middleware import VersionPickingMiddleware
+    from fastapi.testclient import TestClient
+
+    class Counting(VersionPickingMiddleware):
+        seen = 0
+
+        async def dispatch(self, request, call_next):
+            Counting.seen += 1
+            return await super().dispatch(request, call_next)
+
+    changed()
+    app = Cadwyn(
+        versions=VersionBundle(HeadVersion(), Version("2026-06-01")),
+        api_version_parameter_name=PARAMETER,
+        versioning_middleware_class=Counting,
+    )
+    app.generate_and_include_versioned_routers(VersionedAPIRouter())
+    TestClient(app).get("/", headers={PARAMETER: "2026-06-01"})
+    assert Counting.seen == 1
+
+
+def test_an_answer_that_fails_fails_as_ever(changed):
+    def failing() -> tuple:
+        from cadwyn import Cadwyn, HeadVersion, Version, VersionBundle, VersionedAPIRouter
+        from fastapi.testclient import TestClient
+
+        app = Cadwyn(versions=VersionBundle(HeadVersion(), Version("2026-06-01")), api_version_parameter_name=PARAMETER)
+        router = VersionedAPIRouter()
+
+        @router.get("/")
+        def fail() -> None:
+            raise ValueError("no")
+
+        app.generate_and_include_versioned_routers(router)
+        given = TestClient(app, raise_server_exceptions=False).get("/", headers={PARAMETER: "2026-06-01"})
+        return given.status_code, given.text
+
+    stock = failing()
+    assert stock[0] == 500
+    changed()
+    assert failing() == stock

@@ -26,8 +26,8 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace)]
     answered = [
         (import_module(name), against)
-        for changed in (layers, threads, mapped)
-        for name, against in changed.WRITTEN_AGAINST.items()
+        for changed in (layers.WRITTEN_AGAINST, layers.CADWYN, threads.WRITTEN_AGAINST, mapped.WRITTEN_AGAINST)
+        for name, against in changed.items()
     ]
     return [
         *woken,

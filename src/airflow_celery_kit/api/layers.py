@@ -19,8 +19,8 @@ WRITTEN_AGAINST = {
         "CorrelationIdMiddleware": "ceb1fb9c1620",
         "JWTReissueMiddleware": "95bfac961554",
     },
-    "cadwyn.middleware": {"VersionPickingMiddleware": "42d606b84003"},
 }
+CADWYN = {"cadwyn.middleware": {"VersionPickingMiddleware": "42d606b84003"}}
 CORRELATION = b"correlation-id"
 # Airflow renews a token in the last fifth of its life, the last half minute at least; a little before, the decision is left to it.
 RENEWED_SHARE, RENEWED_SECONDS, EARLIER_SECONDS = 0.20, 30, 60
@@ -30,16 +30,27 @@ Call = Callable[..., Any]
 
 def install() -> None:
     """Have this process's layers stand aside where they have nothing to do."""
-    if not patching.fit("passing requests on", WRITTEN_AGAINST):
-        return
+    if patching.fit("passing requests on", WRITTEN_AGAINST):
+        stand_aside()
+    if patching.fit("choosing versions in passing", CADWYN):
+        choose_in_passing()
+
+
+def stand_aside() -> None:
+    """Change Airflow's three layers."""
     from airflow.api_fastapi.auth.middlewares.refresh_token import JWTRefreshMiddleware
     from airflow.api_fastapi.execution_api.app import CorrelationIdMiddleware, JWTReissueMiddleware
-    from cadwyn.middleware import VersionPickingMiddleware
 
     JWTRefreshMiddleware.__call__ = unless(has_no_cookie, JWTRefreshMiddleware.__call__)
     JWTReissueMiddleware.__call__ = unless(has_a_fresh_token, JWTReissueMiddleware.__call__)
     CorrelationIdMiddleware.__call__ = correlated
-    VersionPickingMiddleware.__call__ = versioned(VersionPickingMiddleware.__call__)
+
+
+def choose_in_passing() -> None:
+    """Change Cadwyn's."""
+    from cadwyn.middleware import VersionPickingMiddleware
+
+    VersionPickingMiddleware.__call__ = versioned(VersionPickingMiddleware.__call__, VersionPickingMiddleware.dispatch)
 
 
 def unless(idle: Callable[[Any], bool], stock: Call) -> Call:
@@ -102,12 +113,16 @@ async def correlated(self: Any, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, naming(send, CORRELATION.decode(), name))
 
 
-def versioned(stock: Call) -> Call:
-    """Return a layer's call that answers in the version that a request names, and leaves one that names none to `stock`."""
+def versioned(stock: Call, dispatch: Call) -> Call:
+    """Return a layer's call that answers in the version that a request names.
+
+    `stock` answers one that names none, and where another `dispatch` decides.
+    """
     from starlette.requests import Request
 
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        version = self._api_version_manager.get(Request(scope)) if scope["type"] == "http" else None
+        own = getattr(self.dispatch_func, "__func__", None) is dispatch
+        version = self._api_version_manager.get(Request(scope)) if own and scope["type"] == "http" else None
         if version is None:
             return await stock(self, scope, receive, send)
         self.api_version_var.set(version)

@@ -23,7 +23,7 @@ DATABASE_OPTIONS = {
     "pool_recycle": 3600,
     "connect_args": {"connect_timeout": 5, **KEEPALIVE},
 }
-# Celery repeats a write that fails, on a new connection, and the same row may be written twice: no look before it is needed.
+# Celery repeats a write that fails (below, on a new connection), and the same row may be written twice: no look before is needed.
 UNASKED = {"pool_pre_ping": False}
 
 
@@ -37,13 +37,23 @@ class OneEngine(SessionManager):
 
     def get_engine(self, dburi: str, **options: Any) -> Any:
         """Return this process's engine for an address."""
-        if self.pid != os.getpid():
-            for inherited in self._engines.values():
-                inherited.dispose(close=False)
-            self._engines.clear()
-            self._sessions.clear()
-            self.pid = os.getpid()
+        self.leave_to_the_parent()
         return super().get_engine(dburi, **options)
+
+    def invalidate(self, dburi: str) -> None:
+        """Forget this process's engine for an address, with its connections."""
+        self.leave_to_the_parent()
+        super().invalidate(dburi)
+
+    def leave_to_the_parent(self) -> None:
+        """Forget engines that were made before a fork, whose connections go on being the parent's."""
+        if self.pid == os.getpid():
+            return
+        for inherited in self._engines.values():
+            inherited.dispose(close=False)
+        self._engines.clear()
+        self._sessions.clear()
+        self.pid = os.getpid()
 
 
 class OneStatement(DatabaseBackend):
@@ -64,6 +74,11 @@ class OneStatement(DatabaseBackend):
         values = {name: told.get(name) for name in self.columns}
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(self.statement, {"task_id": task_id, **values})
+
+    def on_backend_retryable_error(self, exc: Exception) -> None:
+        """Repeat what failed on a new connection."""
+        for manager in (self.session_manager, self.writing):
+            manager.invalidate(self.url)
 
     @property
     def engine(self) -> Any:
