@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.harness.workspace import clean_environment, copy_checkout
+from tests.stack.harness.workspace import UP_SECONDS, clean_environment, copy_checkout, one_start_at_a_time
 
 # A user of this process's own: one that a killed run left behind is in nobody's way.
 USER = f"kit-tester-{os.getpid()}"
@@ -40,7 +40,7 @@ def as_user(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     entry = pwd.getpwnam(USER)
     return subprocess.run(
         ["bash", "-c", command], cwd=root, env=environment, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[],
-        capture_output=True, text=True, timeout=500, check=False,
+        capture_output=True, text=True, timeout=UP_SECONDS, check=False,
     )  # fmt: skip
 
 
@@ -57,7 +57,8 @@ def test_up_run_and_down_as_an_ordinary_user(home: Path) -> None:
     subprocess.run(["chown", "--recursive", f"{USER}:", str(root)], check=True)
     python = reachable_python()
     try:
-        up = as_user(root, f"make PYTHON={python} up")
+        with one_start_at_a_time():
+            up = as_user(root, f"make PYTHON={python} up")
         assert up.returncode == 0, up.stdout[-2000:] + up.stderr[-2000:]
         run = as_user(root, ".venv/bin/kit run chains --wait")
         assert run.returncode == 0, run.stderr

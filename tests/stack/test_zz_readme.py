@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.stack.harness.stack import Stack
-from tests.stack.harness.workspace import ROOT
+from tests.stack.harness.workspace import ROOT, one_start_at_a_time
 
 BLOCK = re.compile(r"<!-- test: (both|embedded|compose) -->\n```bash\n(.*?)```", re.DOTALL)
 
@@ -21,5 +21,6 @@ def test_the_readme_does_what_it_says(stack: Stack) -> None:
     commands = blocks(stack.runtime)
     assert any("make up" in block for block in commands) and any("kit run" in block for block in commands)
     for block in commands:
-        stack.call(["bash", "-euo", "pipefail", "-c", block])
+        with one_start_at_a_time():
+            stack.call(["bash", "-euo", "pipefail", "-c", block])
     assert stack.kit("status", check=False).returncode == 5, "the README ends with the stack down"

@@ -78,7 +78,14 @@ def wait_until(
 
 @click.command()
 @click.option("--workers", type=click.IntRange(0, 500), help="Number of airflow-worker instances; recorded in .env.")
-@click.option("--timeout", default=300.0, show_default=True, help="Seconds to wait until everything is healthy.")
+@click.option(
+    "--timeout",
+    envvar="KIT_UP_TIMEOUT",
+    show_envvar=True,
+    default=300.0,
+    show_default=True,
+    help="Seconds to wait until everything is healthy.",
+)
 @json_option
 @click.pass_obj
 def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:

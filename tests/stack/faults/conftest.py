@@ -17,7 +17,7 @@ from tests.stack.faults import inject
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import BOTH, EMBEDDED, SHORT_SECONDS, Fault
 from tests.stack.harness.stack import Stack
-from tests.stack.harness.wait import wait_for
+from tests.stack.harness.wait import PATIENCE, wait_for
 from tests.stack.harness.workspace import copy_checkout
 
 HERE = Path(__file__).parent
@@ -25,8 +25,6 @@ STOCK = HERE.parent / "stock"
 COLUMNS = (*BOTH, "stock")
 WORKERS = tuple(f"airflow-worker-{number}" for number in (1, 2, 3))
 FIRST_PORTS = {"embedded": 23080, "compose": 24080, "stock": 25080}
-# Two stacks share the machine in `make test`: times are proven by `make faults`, here they may be twice as long.
-BUSY_SLACK = 2.0
 # Room for a hundred tasks that wait beside those that run.
 KNOBS = {
     "WORKERS": "3", "COMPOSE_PROFILES": "", "PARALLELISM": "128", "MAX_ACTIVE_TASKS_PER_DAG": "128",
@@ -132,7 +130,7 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     full = request.config.getoption("--faults") == "full"
     fault = fault_of(request.node)
     outage = fault.row.outage if full else min(fault.row.outage, SHORT_SECONDS)
-    seen = Evidence(faulty, request.node.callspec.params["faulty"], fault, outage, slack=1.0 if full else BUSY_SLACK)
+    seen = Evidence(faulty, request.node.callspec.params["faulty"], fault, outage, slack=1.0 if full else PATIENCE)
     wait_whole(faulty)
     yield seen
     problem = request.node.stash.get(PROBLEM, "")

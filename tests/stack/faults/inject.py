@@ -22,8 +22,15 @@ MAIN = {"airflow-worker": "MainProcess", "airflow-scheduler": "airflow scheduler
 
 def tree(stack: Stack, instance: str) -> list[psutil.Process]:
     """Return an instance's process with all its descendants, as this machine sees them."""
-    top = psutil.Process(stack.instance(instance)["pid"])
+    top = top_process(stack, instance)
     return [top, *top.children(recursive=True)]
+
+
+def top_process(stack: Stack, instance: str) -> psutil.Process:
+    """Return an instance's first process; one that does not run has none."""
+    pid = stack.instance(instance)["pid"]
+    assert pid, f"{instance} does not run"
+    return psutil.Process(pid)
 
 
 def main_process(stack: Stack, instance: str) -> psutil.Process:
@@ -50,7 +57,7 @@ def restart(stack: Stack, instance: str) -> None:
     if stack.runtime == "compose":
         docker_engine.run("restart", f"{stack.settings.project}-{instance}")
     else:
-        process = psutil.Process(stack.instance(instance)["pid"])
+        process = top_process(stack, instance)
         process.terminate()
         wait_gone([process])
 
@@ -59,13 +66,13 @@ def restart(stack: Stack, instance: str) -> None:
 def frozen(stack: Stack, instance: str) -> Iterator[None]:
     """Let an instance stand still with its sockets open."""
     processes = tree(stack, instance)
-    if stack.runtime == "compose":
-        docker_engine.run("pause", f"{stack.settings.project}-{instance}")
-    else:
-        for process in processes:
-            process.suspend()
-        wait_for("a frozen process", lambda: processes[0].status() == psutil.STATUS_STOPPED, 10)
     try:
+        if stack.runtime == "compose":
+            docker_engine.run("pause", f"{stack.settings.project}-{instance}")
+        else:
+            for process in processes:
+                process.suspend()
+            wait_for("a frozen process", lambda: processes[0].status() == psutil.STATUS_STOPPED, 10)
         yield
     finally:
         if stack.runtime == "compose":
@@ -97,11 +104,11 @@ def packets_dropped(stack: Stack, instances: list[str]) -> Iterator[None]:
 @contextlib.contextmanager
 def full(stack: Stack) -> Iterator[None]:
     """Fill the broker until it refuses to take more; give the room back at the end."""
-    broker, chunk = stack.broker(), b"x" * (1 << 20)
+    broker = stack.broker()
+    memory = broker.info("memory")
     try:
-        with contextlib.suppress(broker_refusal()):
-            for _ in range(1024):
-                broker.append("filler", chunk)
+        # A gap is filled by the broker itself, without a way through the append-only file; the rest is small.
+        broker.setrange("filler", max(0, memory["maxmemory"] - memory["used_memory"] - (4 << 20)), b"x")
         for size in (1 << 16, 1 << 10):
             with contextlib.suppress(broker_refusal()):
                 for _ in range(2048):
@@ -121,9 +128,9 @@ def broker_refusal() -> type[Exception]:
 @contextlib.contextmanager
 def database_closed(stack: Stack, name: str) -> Iterator[None]:
     """Let a database accept nobody, and end who is in."""
-    stack.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
     try:
+        stack.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
         yield
     finally:
         stack.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

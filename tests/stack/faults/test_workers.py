@@ -81,9 +81,11 @@ def test_tasks_that_outlast_the_grace_are_ended_in_time_and_retried(evidence: Ev
 def stop_grace(stack: Stack, grace: str) -> Iterator[None]:
     """Give the workers another STOP_GRACE for a while."""
     before = stack.settings["STOP_GRACE"]
-    restart_workers(stack, {"STOP_GRACE": grace})
-    yield
-    restart_workers(stack, {"STOP_GRACE": before})
+    try:
+        restart_workers(stack, {"STOP_GRACE": grace})
+        yield
+    finally:
+        restart_workers(stack, {"STOP_GRACE": before})
 
 
 def restart_workers(stack: Stack, change: dict[str, str]) -> None:

@@ -25,9 +25,7 @@ from airflow_celery_kit.settings import Settings
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
 from tests.stack.harness.processes import process_environment
 from tests.stack.harness.wait import wait_for
-from tests.stack.harness.workspace import clean_environment
-
-UP_SECONDS = 800
+from tests.stack.harness.workspace import UP_SECONDS, clean_environment, one_start_at_a_time
 
 
 @dataclass
@@ -64,7 +62,8 @@ class Stack:
 
     def make(self, *arguments: str, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run make in the checkout; it must succeed."""
-        return self.call(["make", *arguments], timeout=timeout, check=True)
+        with one_start_at_a_time() if "up" in arguments else contextlib.nullcontext():
+            return self.call(["make", *arguments], timeout=timeout, check=True)
 
     def kit(self, *arguments: str, check: bool = True, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run kit in the checkout."""

@@ -1,11 +1,15 @@
 """Runs in: stack tests; a fresh copy of the checkout, as a new user's clone would be."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+UP_SECONDS = 900
 # What a developer's shell may hold and a new user's does not.
 FOREIGN = (
     "RUNTIME",
@@ -41,7 +45,19 @@ def copy_checkout(target: Path) -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment of a shell that knows nothing of a stack."""
+    """Return the environment of a shell that knows nothing of a stack, of somebody who waits for slow machines."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    kept["KIT_UP_TIMEOUT"] = str(UP_SECONDS - 100)
     kept["PATH"] = ":".join(part for part in kept["PATH"].split(":") if not part.startswith(str(ROOT)))
     return kept
+
+
+@contextlib.contextmanager
+def one_start_at_a_time() -> Iterator[None]:
+    """Let no two tests of this checkout start a stack at once: on few cores each would take as long as both, and be given up."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
