@@ -1,12 +1,10 @@
 """What contract tests share: the two servers, the kit's roles and tables on them, a publisher, a health check's process."""
 
 import os
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from airflow_celery_kit.runtimes import prepare as preparation
 from airflow_celery_kit.settings import Settings
 from airflow_celery_kit.worker import broker
 from tests.contract.servers import Stack, fresh_settings, from_containers, from_wheels, left_out, wait_for
+from tests.contract.smoke import harness
 from tests.contract.tables import DROP, METADATA, RESULTS, RESULTS_TABLE, TABLE
 
 
@@ -139,23 +138,19 @@ def probe(stack):
     return run
 
 
+@pytest.fixture(scope="session")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Broker]:
+    """A broker that tests with real workers may kill."""
+    with harness.running_broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
 @pytest.fixture
-def median_cpu() -> Callable[[Callable[[], subprocess.CompletedProcess]], float]:
-    """Calls a health check five times; returns the median of the CPU seconds that its process used."""
-
-    def cpu_of_children() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    def measure(check: Callable[[], subprocess.CompletedProcess]) -> float:
-        costs = []
-        for _ in range(5):
-            before = cpu_of_children()
-            assert check().returncode == 0
-            costs.append(cpu_of_children() - before)
-        return statistics.median(costs)
-
-    return measure
+def bench(own_broker: harness.Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[harness.Bench]:
+    """An empty broker and no worker yet."""
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(own_broker.settings.secrets / "valkey_password"))
+    with harness.bench(tmp_path, own_broker) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import json
 import psycopg2
 import pytest
 import valkey
-from celery import Celery
 
 from airflow_celery_kit.controller import database, lease
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError
 from airflow_celery_kit.core.repair import Action, Finding, TaskInstance
 from airflow_celery_kit.worker import broker as worker_broker
+from tests.contract.servers import wait_for
 from tests.contract.tables import METADATA, RESULTS, ROW
 
 
@@ -158,67 +158,54 @@ def test_the_role_may_do_no_more_than_that(connect, where, statement):
         cursor.execute(statement)
 
 
-@pytest.fixture
-def app(publisher) -> Celery:
-    """A Celery app that publishes as the scheduler does."""
-    return publisher
-
-
-@pytest.fixture
-def client(controllers_client) -> valkey.Valkey:
-    """A client with the controller's own login."""
-    return controllers_client
-
-
-def test_messages_are_found_in_every_priority_and_in_the_hands_of_a_worker(app, client):
+def test_messages_are_found_in_every_priority_and_in_the_hands_of_a_worker(publisher, controllers_client):
     for number, priority in enumerate((0, 3, 9)):
-        app.send_task("execute_workload", args=["{}"], queue="default", priority=priority, task_id=f"m{number}")
-    app.send_task("execute_workload", args=["{}"], queue="heavy", task_id="m3")
-    seen = Broker(client)
+        publisher.send_task("execute_workload", args=["{}"], queue="default", priority=priority, task_id=f"m{number}")
+    publisher.send_task("execute_workload", args=["{}"], queue="heavy", task_id="m3")
+    seen = Broker(controllers_client)
     assert seen.messages().waiting == {"m0", "m1", "m2", "m3"}
-    with app.connection_for_read() as connection, connection.SimpleQueue("heavy") as queue:
+    with publisher.connection_for_read() as connection, connection.SimpleQueue("heavy") as queue:
         queue.get(timeout=5)
         held = seen.messages()
         assert (held.waiting, set(held.unacked)) == ({"m0", "m1", "m2"}, {"m3"})
         assert seen.delivered() == 1
         seen.forget_delivery("m3")
         assert seen.messages().unacked == {}
-        assert client.zcard("unacked_index") == 0
+        assert controllers_client.zcard("unacked_index") == 0
 
 
-def test_what_a_dead_worker_took_is_delivered_again_under_its_own_id(app, client):
-    app.send_task("execute_workload", args=["{}"], queue="default", task_id="m0")
-    with app.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
+def test_what_a_dead_worker_took_is_delivered_again_under_its_own_id(publisher, controllers_client):
+    publisher.send_task("execute_workload", args=["{}"], queue="default", task_id="m0")
+    with publisher.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
         queue.get(timeout=5)
-        seen = Broker(client)
+        seen = Broker(controllers_client)
         seen.deliver_again("m0")
         seen.deliver_again("unknown")
-        assert client.zrange("unacked_index", 0, -1, withscores=True)[0][1] == 0.0
+        assert controllers_client.zrange("unacked_index", 0, -1, withscores=True)[0][1] == 0.0
         connection.default_channel.qos.restore_visible()
         assert seen.messages().waiting == {"m0"}
         assert seen.delivered() == 0
 
 
-def test_a_worker_lives_as_long_as_its_report(stack, client):
-    stack.valkey.set(f"{worker_broker.REPORT_KEY}worker-1", json.dumps({"held": ["m1"]}), px=300)
-    assert Broker(client).held() == {"worker-1": {"m1"}}
-    stack.valkey.delete(f"{worker_broker.REPORT_KEY}worker-1")
-    assert Broker(client).held() == {}
+def test_a_worker_lives_as_long_as_its_report(stack, controllers_client):
+    stack.valkey.set(f"{worker_broker.REPORT_KEY}worker-1", json.dumps({"held": ["m1"]}), px=1000)
+    assert Broker(controllers_client).held() == {"worker-1": {"m1"}}
+    wait_for("the end of its life", lambda: Broker(controllers_client).held() == {})
 
 
-def test_a_reply_queue_goes_only_when_nobody_used_it_for_long(stack, client, monkeypatch):
+def test_a_reply_queue_goes_only_when_nobody_used_it_for_long(stack, controllers_client, monkeypatch):
     name = "b1.reply.celery.pidbox"
     stack.valkey.rpush(name, "answer")
     stack.valkey.sadd("_kombu.binding.reply.celery.pidbox", f"b1\x06\x16\x06\x16{name}")
-    assert Broker(client).drop_orphan_replies() == 0
+    assert Broker(controllers_client).drop_orphan_replies() == 0
     monkeypatch.setattr("airflow_celery_kit.controller.broker.REPLY_IDLE_SECONDS", 0)
-    assert Broker(client).drop_orphan_replies() == 1
+    assert Broker(controllers_client).drop_orphan_replies() == 1
     assert not stack.valkey.exists(name, "_kombu.binding.reply.celery.pidbox")
 
 
 @pytest.mark.parametrize(
     "words", [("SET", "kit:worker:x", "1"), ("PUBLISH", "x", "y"), ("FLUSHALL",), ("CONFIG", "GET", "*")]
 )
-def test_the_controllers_login_can_neither_answer_for_a_worker_nor_wipe(client, words):
+def test_the_controllers_login_can_neither_answer_for_a_worker_nor_wipe(controllers_client, words):
     with pytest.raises(valkey.exceptions.NoPermissionError):
-        client.execute_command(*words)
+        controllers_client.execute_command(*words)

@@ -1,28 +1,9 @@
 """A second delivery, to real workers behind the duplicate guard: dropped, acknowledged, and nothing else is disturbed."""
 
-import pytest
-
-from tests.contract.smoke import harness
-
 GUARD = {
     "Strategy": "airflow_celery_kit.worker.duplicates:once",
     "Request": "airflow_celery_kit.worker.duplicates:Request",
 }
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    """A broker of this module's own."""
-    with harness.running_broker(tmp_path_factory.mktemp("duplicates")) as running:
-        yield running
-
-
-@pytest.fixture
-def bench(broker, tmp_path, monkeypatch):
-    """An empty broker and no worker yet."""
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(broker.settings.secrets / "valkey_password"))
-    with harness.bench(tmp_path, broker) as made:
-        yield made
 
 
 def test_a_second_delivery_to_the_worker_that_runs_its_task_is_dropped_and_the_worker_goes_on(bench):

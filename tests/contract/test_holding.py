@@ -4,26 +4,10 @@ import time
 
 import pytest
 
-from tests.contract.smoke import harness
 from tests.contract.test_duplicates import GUARD
 
 LONG_SECONDS = 5.0
 KEPT, NOT_KEPT = {"KIT_PRIORITY_POLICY": "finish-first"}, {"KIT_PRIORITY_POLICY": "airflow"}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    """A broker of this module's own."""
-    with harness.running_broker(tmp_path_factory.mktemp("holding")) as running:
-        yield running
-
-
-@pytest.fixture
-def bench(broker, tmp_path, monkeypatch):
-    """An empty broker and no worker yet."""
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(broker.settings.secrets / "valkey_password"))
-    with harness.bench(tmp_path, broker) as made:
-        yield made
 
 
 def order_after_a_long_task(bench, number: int) -> list[str]:

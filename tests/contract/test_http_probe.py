@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.slack import PATIENCE, median_cpu, most_for_a_check
+
 HEALTHY = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}
 QUEUES = {"active_queues": [{"name": "default", "messages": 0}]}
 LOGIN = "Basic " + base64.b64encode(b"ada:flower-password").decode()
@@ -117,9 +119,9 @@ def test_nobody_listens(check, site):
 def test_a_slow_answer_is_given_up_before_docker_loses_patience(check, site, delay):
     begun = time.monotonic()
     ended = check("apiserver", site(HEALTHY, delay=delay))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 10 * PATIENCE
     failed(ended, "timed out")
 
 
-def test_the_check_is_cheap(check, site, median_cpu):
-    assert median_cpu(lambda: check("apiserver", site(HEALTHY))) <= 0.1
+def test_the_check_is_cheap(check, site):
+    assert median_cpu(lambda: check("apiserver", site(HEALTHY))) <= most_for_a_check()

@@ -47,13 +47,7 @@ def sent_at(publisher, monkeypatch):
 
 
 @pytest.fixture
-def client(controllers_client) -> valkey.Valkey:
-    """A client with the controller's own login."""
-    return controllers_client
-
-
-@pytest.fixture
-def connections(ready, client):
+def connections(ready, controllers_client):
     """Makes what a controller sees by; nothing is known at the end."""
     with contextlib.ExitStack() as opened:
 
@@ -67,7 +61,7 @@ def connections(ready, client):
             }  # fmt: skip
             for one in found.values():
                 opened.enter_context(contextlib.closing(one))
-            return Connections(found | {"broker": client})
+            return Connections(found | {"broker": controllers_client})
 
         yield make
     ready.query("DELETE FROM kit.seen", **METADATA)
@@ -92,12 +86,12 @@ def rows(ready) -> list[tuple]:
     return ready.query("SELECT what, facts FROM kit.seen", **METADATA)
 
 
-def test_lengths_and_oldest_waits_are_seen_in_every_queue_and_step(sent_at, client):
+def test_lengths_and_oldest_waits_are_seen_in_every_queue_and_step(sent_at, controllers_client):
     for seconds in (50, 20):
         sent_at(seconds)
     sent_at(5, step=0)
     sent_at(7, "heavy")
-    default, heavy = queues.look(Broker(client), NOW)["queues"]
+    default, heavy = queues.look(Broker(controllers_client), NOW)["queues"]
     assert default == {
         "queue": "default", "waiting": 3, "oldest_seconds": 50.0, "slots": 0, "steps": [
             {"step": 0, "waiting": 1, "oldest_seconds": 5.0}, {"step": 9, "waiting": 2, "oldest_seconds": 50.0}
@@ -106,9 +100,9 @@ def test_lengths_and_oldest_waits_are_seen_in_every_queue_and_step(sent_at, clie
     assert (heavy["waiting"], heavy["oldest_seconds"]) == (1, 7.0)
 
 
-def test_the_oldest_is_the_one_that_is_taken_next_and_an_emptied_queue_stays_with_nought(sent_at, client):
+def test_the_oldest_is_the_one_that_is_taken_next_and_an_emptied_queue_stays_with_nought(sent_at, controllers_client):
     sent_at(50)
-    app, look = sent_at(20), lambda: queues.look(Broker(client), NOW)
+    app, look = sent_at(20), lambda: queues.look(Broker(controllers_client), NOW)
     with app.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
         first = queue.get(timeout=5)
         assert first.headers[worker_broker.SENT_AT] == NOW - 50
@@ -122,24 +116,24 @@ def test_the_oldest_is_the_one_that_is_taken_next_and_an_emptied_queue_stays_wit
     }  # fmt: skip
 
 
-def test_a_message_that_does_not_say_when_it_was_sent_counts_and_has_no_age(sent_at, client, stack):
+def test_a_message_that_does_not_say_when_it_was_sent_counts_and_has_no_age(sent_at, controllers_client, stack):
     sent_at(50)
     stack.valkey.rpush("default\x06\x169", json.dumps({"headers": {"id": "old"}}))
-    (default,) = queues.look(Broker(client), NOW)["queues"]
+    (default,) = queues.look(Broker(controllers_client), NOW)["queues"]
     assert default["steps"] == [{"step": 9, "waiting": 2, "oldest_seconds": None}]
 
 
-def test_slots_come_from_live_workers_also_for_a_queue_that_nobody_has_used(sent_at, client, stack):
+def test_slots_come_from_live_workers_also_for_a_queue_that_nobody_has_used(sent_at, controllers_client, stack):
     sent_at(1)
     for name, served in (("worker-1", ["default"]), ("worker-2", ["default", "gpu"])):
         report = json.dumps({"held": [], "queues": served, "slots": 4})
         stack.valkey.set(f"{worker_broker.REPORT_KEY}{name}", report, ex=60)
-    found = queues.look(Broker(client), NOW)["queues"]
+    found = queues.look(Broker(controllers_client), NOW)["queues"]
     assert {one["queue"]: (one["waiting"], one["slots"]) for one in found} == {"default": (1, 8), "gpu": (0, 4)}
 
 
-def test_an_empty_broker_has_no_queues(client):
-    assert queues.look(Broker(client), NOW) == {"queues": [], "delivered": 0}
+def test_an_empty_broker_has_no_queues(controllers_client):
+    assert queues.look(Broker(controllers_client), NOW) == {"queues": [], "delivered": 0}
 
 
 def test_a_leader_keeps_its_last_look_and_one_that_lost_the_lease_keeps_its_own_to_itself(ready, connections):

@@ -21,7 +21,7 @@ def compose(stack: Stack) -> Stack:
 
 
 def test_every_container_is_confined(compose: Stack) -> None:
-    for one in compose.status()["services"]:
+    for one in compose.instances():
         seen = compose.call(["docker", "exec", one["container"], "sh", "-c", CONFINED]).stdout
         lines = seen.split()
         assert lines[0] == compose.settings["KIT_UID"] != "0", one["instance"]

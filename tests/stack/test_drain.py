@@ -29,7 +29,7 @@ def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack:
     first, running = start_running(stack)
     tree = process_tree(stack.instance(WORKER)["pid"])
     draining = start_drain(stack, "airflow-worker")
-    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 60)
+    wait_for("the worker to leave the broker", lambda: running["hostname"] not in stack.registered(), 60)
     second = stack.start_dag("slow", {"seconds": 0})
     stack.wait_task("slow", second, "count", ["queued"])
     assert draining.poll() is None, "the drain waits for the running task"
@@ -61,7 +61,7 @@ def test_an_interrupted_drain_goes_on_and_resume_waits_for_it(stack: Stack) -> N
     first, running = start_running(stack)
     before = pids(stack)
     draining = start_drain(stack)
-    wait_for("the worker to leave the broker", lambda: running["hostname"] not in registered(stack), 60)
+    wait_for("the worker to leave the broker", lambda: running["hostname"] not in stack.registered(), 60)
     os.killpg(draining.pid, signal.SIGINT)
     out, said = draining.communicate(timeout=15)
     assert (draining.returncode, out) == (130, "")
@@ -113,11 +113,6 @@ def start_drain(stack: Stack, *named: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def registered(stack: Stack) -> set[str]:
-    """Return the workers that answer over the broker."""
-    return {worker["name"] for worker in stack.status()["workers"]}
-
-
 def finished(stack: Stack, run_id: str, running: dict) -> bool:
     """Return whether a task ended well where it ran, at the same try."""
     task = stack.task("slow", run_id, "count")
@@ -126,4 +121,4 @@ def finished(stack: Stack, run_id: str, running: dict) -> bool:
 
 def pids(stack: Stack) -> dict[str, int]:
     """Return the process of each part."""
-    return {one["instance"]: one["pid"] for one in stack.status()["services"]}
+    return {one["instance"]: one["pid"] for one in stack.instances()}

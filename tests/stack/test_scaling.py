@@ -21,10 +21,10 @@ def flower_workers(stack: Stack) -> set[str]:
 
 def test_three_workers_take_tasks_and_going_back_to_one_loses_none(stack: Stack) -> None:
     stack.wait_ready()
-    before = {one["instance"]: one["pid"] for one in stack.status()["services"]}
+    before = {one["instance"]: one["pid"] for one in stack.instances()}
     scale_up(stack, 3)
     names = wait_for("three workers in Flower", lambda: len(found := flower_workers(stack)) == 3 and found, 90)
-    after = {one["instance"]: one["pid"] for one in stack.status()["services"]}
+    after = {one["instance"]: one["pid"] for one in stack.instances()}
     assert {name: after[name] for name in before} == before, "scaling must restart nothing else"
 
     fan_out = stack.run_dag("wide", {"tasks": 24, "seconds": 1})
@@ -38,7 +38,7 @@ def test_three_workers_take_tasks_and_going_back_to_one_loses_none(stack: Stack)
     tasks = stack.api.get(f"/dags/wide/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
     assert {(task["state"], task["try_number"]) for task in tasks} == {("success", 1)}
     assert len(flower_workers(stack)) == 1
-    last = {one["instance"]: one["pid"] for one in stack.status()["services"]}
+    last = {one["instance"]: one["pid"] for one in stack.instances()}
     assert last == before, "the first worker and everything else ran through"
 
 

@@ -29,9 +29,9 @@ def test_every_part_runs_and_a_worker_is_registered_for_each_queue(stack: Stack)
 
 
 def test_up_is_safe_to_call_again(stack: Stack) -> None:
-    before = {one["instance"]: one["pid"] for one in stack.status()["services"]}
+    before = {one["instance"]: one["pid"] for one in stack.instances()}
     stack.make("up")
-    assert {one["instance"]: one["pid"] for one in stack.status()["services"]} == before
+    assert {one["instance"]: one["pid"] for one in stack.instances()} == before
 
 
 def test_without_a_worker_the_stack_is_not_ready_and_says_why(stack: Stack) -> None:

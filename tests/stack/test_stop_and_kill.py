@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
@@ -12,10 +14,15 @@ from tests.stack.harness.wait import wait_for
 
 def test_a_stopped_worker_finishes_its_task_first(stack: Stack) -> None:
     stack.wait_ready()
-    run_id = stack.start_dag("slow", {"seconds": 12})
+    run_id = stack.start_dag("slow", {"seconds": 170})
     running = stack.wait_task("slow", run_id, "count", ["running"])
     old = stack.instance("airflow-worker-1")["pid"]
-    stack.kit("stop", "airflow-worker-1")
+    with ThreadPoolExecutor(1) as background:
+        stopped = background.submit(stack.kit, "stop", "airflow-worker-1")
+        time.sleep(5)
+        assert alive(old) and not stopped.done(), "it waits for the task"
+        stack.release(run_id)
+        stopped.result()
     assert not alive(old)
     ended = stack.task("slow", run_id, "count")
     assert (ended["state"], ended["try_number"]) == ("success", running["try_number"])
@@ -35,8 +42,8 @@ def test_a_log_is_readable_while_the_task_runs_and_after_its_worker_was_killed(s
     assert depth(top) == (5 if stack.runtime == "compose" else 4), tree
     stack.kit("kill", "airflow-worker-1")
     wait_for("the whole tree to be gone", lambda: not [pid for pid in tree if alive(pid)], 10, lambda: tree)
-    new = wait_for("a new worker", lambda: (one := stack.instance("airflow-worker-1")).get("healthy") and one, 120)
-    assert new["pid"] not in tree
+    another = lambda: (one := stack.instance("airflow-worker-1")).get("pid") not in (None, *tree) and one["healthy"]  # noqa: E731
+    wait_for("a new worker", another, 120)
 
     assert "counted to 2" in stack.task_log("slow", run_id, "count")
     stack.api.patch(f"/dags/slow/dagRuns/{run_id}", {"state": "failed"})
@@ -49,7 +56,8 @@ def test_what_a_worker_leaves_whose_main_process_died_alone_is_ended(stack: Stac
     tree = process_tree(top)
     assert len(tree) > 1
     os.kill(top, signal.SIGKILL)
-    wait_for("a new worker", lambda: (one := stack.instance("airflow-worker-1")).get("healthy") and one, 120)
+    another = lambda: (one := stack.instance("airflow-worker-1")).get("pid") not in (None, top) and one["healthy"]  # noqa: E731
+    wait_for("a new worker", another, 120)
     assert [command for pid, command in tree.items() if alive(pid)] == []
     stack.wait_ready()
 

@@ -26,7 +26,7 @@ def one_line(text: str, *words: str) -> bool:
 def test_history_survives_down_and_up_and_no_process_does(stack: Stack) -> None:
     stack.wait_ready()
     runs = stack.api.get("/dags/~/dagRuns", limit=1)["total_entries"]
-    tops = [psutil.Process(one["pid"]) for one in stack.status()["services"]]
+    tops = [psutil.Process(one["pid"]) for one in stack.instances()]
     pids = [process.pid for top in tops for process in (top, *top.children(recursive=True))]
     stack.make("down")
     assert [pid for pid in pids if alive(pid)] == []

@@ -57,6 +57,8 @@ class Controller:
         self.token = lease.token
         if leads and led != self.token:
             say("leads", token=self.token)
+        if led is not None and not leads:
+            say("lost", token=led, because="another controller leads")
         if leads and now - self.seeing_since >= SETTLE_SECONDS:
             self._repair(confirmed, lease)
         if self.beside and self.token is not None:

@@ -1,6 +1,6 @@
 """Runs in: the command line; what both runtimes have in common: the verbs and what they report."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -60,8 +60,8 @@ class Runtime(Protocol):
     def names(self) -> list[str]:
         """Return the name of every part that is there, running or not. Raises NotRunningError when the stack is down."""
 
-    def instances(self) -> list[Instance]:
-        """Return every part that is there, running or not; an empty list when the stack is down."""
+    def instances(self, names: Collection[str] = ()) -> list[Instance]:
+        """Return the named parts, or every part, that is there, running or not; an empty list when the stack is down."""
 
     def expected(self) -> list[str]:
         """Return the names of the instances that should run."""

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,14 +89,14 @@ class Compose:
             return found
         raise NotRunningError("the stack is not up: run 'kit up'")
 
-    def instances(self) -> list[Instance]:
+    def instances(self, names: Collection[str] = ()) -> list[Instance]:
         """See `base.Runtime`."""
         found = [
             _report(self.settings.project, description)
             for description in docker_engine.containers(self.settings.project)
         ]
         ended_well = [one for one in found if not (one.service == "airflow-init" and one.state == "exited 0")]
-        return sorted(ended_well, key=lambda one: one.instance)
+        return sorted((one for one in ended_well if not names or one.instance in names), key=lambda one: one.instance)
 
     def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
         """See `base.Runtime`."""

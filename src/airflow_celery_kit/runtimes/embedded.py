@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -111,14 +111,15 @@ class Embedded:
         self._require_up()
         return list(self.supervision.processes())
 
-    def instances(self) -> list[Instance]:
+    def instances(self, names: Collection[str] = ()) -> list[Instance]:
         """See `base.Runtime`. Health checks run now, all at the same time."""
         if not self.supervision.alive and (orphans := self.supervision.session.processes()):
             remark = f"it died and left {len(orphans)} processes behind: 'kit up' or 'kit down' ends them"
             return [Instance("supervisor", "supervisor", "dead", False, None, None, None, remark)]
         found = self.supervision.processes()
+        looked_at = [info for name, info in found.items() if not names or name in names]
         with ThreadPoolExecutor(max_workers=16) as pool:
-            return list(pool.map(self._report, found.values()))
+            return list(pool.map(self._report, looked_at))
 
     def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
         """See `base.Runtime`."""

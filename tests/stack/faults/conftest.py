@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from airflow_celery_kit import env_file
+from tests.slack import PATIENCE
 from tests.stack.conftest import missing, ports_from, show_wreck
 from tests.stack.faults import inject
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import BOTH, EMBEDDED, SHORT_SECONDS, Fault
+from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack
-from tests.stack.harness.wait import PATIENCE, wait_for
+from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import copy_checkout
 
 HERE = Path(__file__).parent
@@ -104,11 +106,17 @@ def start_anew(stack: Stack) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
-    """Keep what went wrong in a test for its fixtures. A bar that stock settings miss is a result; a harness that broke is not."""
+    """Keep what went wrong in a test for its fixtures.
+
+    A bar that stock settings miss is a result; a harness that broke, or failed before its fault had struck, is not.
+    """
     report = yield
     if call.when == "call":
+        held = call.excinfo is None or (
+            isinstance(call.excinfo.value, AssertionError) and item.funcargs["evidence"].has_struck
+        )
         item.stash[PROBLEM] = "" if call.excinfo is None else first_line(call.excinfo.value)
-        item.stash[BROKEN] = call.excinfo is not None and not isinstance(call.excinfo.value, AssertionError)
+        item.stash[BROKEN] = not held
         if report.failed and item.callspec.params["faulty"] == "stock" and not item.stash[BROKEN]:
             report.outcome, report.wasxfail = "skipped", "stock settings do not survive it"
     return report
@@ -134,6 +142,7 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     wait_whole(faulty)
     yield seen
     problem = request.node.stash.get(PROBLEM, "")
+    assert problem or seen.has_struck or fault is Fault.NONE, "the test has not shown that its fault happened"
     problem = problem or leftovers(faulty, seen.is_stock)
     if (path := request.config.getoption("--evidence")) and not request.node.stash.get(BROKEN, False):
         seen.record(Path(path), problem)
@@ -151,6 +160,11 @@ def leftovers(stack: Stack, is_stock: bool) -> str:
     except AssertionError as held:
         return str(held)
     return ""
+
+
+def wait_due(load: Load) -> None:
+    """Wait until every task of a load is due, in Airflow or in the broker: nothing but the broker keeps it from starting."""
+    wait_for("tasks that are due", lambda: set(load.states()) == {"queued", "scheduled"}, 120, load.states)
 
 
 def wait_whole(stack: Stack) -> None:

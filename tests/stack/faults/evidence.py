@@ -16,6 +16,10 @@ from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack
 
 
+class NotStruckError(Exception):
+    """The fault did not happen, so that the test would prove nothing."""
+
+
 @dataclass
 class Evidence:
     """Collected while a test runs. `outage` is how long its outage lasts here, in seconds.
@@ -30,6 +34,7 @@ class Evidence:
     slack: float = 1.0
     loads: list[Load] = field(default_factory=list)
     measured: list[dict[str, Any]] = field(default_factory=list)
+    has_struck: bool = False
 
     @property
     def is_stock(self) -> bool:
@@ -41,6 +46,12 @@ class Evidence:
         started = Load.start(self.stack, tasks, seconds, dag)
         self.loads.append(started)
         return started
+
+    def struck(self, proof: object, what: str) -> None:
+        """Note that the fault has happened. Raises NotStruckError when `proof`, the sight of it, is not true."""
+        if not proof:
+            raise NotStruckError(f"{self.fault.name}: not seen: {what}")
+        self.has_struck = True
 
     def measure(self, what: str, seconds: float, at_most: float) -> None:
         """Note a time and hold it against its bar."""

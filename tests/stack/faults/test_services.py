@@ -16,6 +16,7 @@ from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
 from tests.stack.faults.test_workers import unfinished_on
 from tests.stack.harness.load import Load
+from tests.stack.harness.processes import alive
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
@@ -30,7 +31,8 @@ def test_tasks_survive_a_results_database_that_is_away(evidence: Evidence) -> No
     with inject.database_closed(stack, "celery"):
         wait_for("tasks that end meanwhile", lambda: len(load.receipts("end")) >= 12, 60)
         time.sleep(evidence.outage)
-        assert stack.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'celery'") == [(0,)]
+        connected = stack.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'celery'")
+        evidence.struck(connected == [(0,)], "a database that nobody is in")
     load.wait_ended()
     load.assert_undisturbed()
 
@@ -53,6 +55,7 @@ def outlive(evidence: Evidence, name: str, loads: list[Load]) -> None:
     first.wait_started(7)
     ended = len(first.receipts("end"))
     stack.kit("stop", name)
+    evidence.struck(not stack.instance(name).get("pid"), f"{name} away")
     try:
         wait_for("tasks that end meanwhile", lambda: len(first.receipts("end")) >= ended + 3, 60)
         time.sleep(evidence.outage)
@@ -91,9 +94,10 @@ def test_scheduler_and_worker_are_killed_together(evidence: Evidence) -> None:
 def kill_scheduler(evidence: Evidence) -> None:
     """Kill the scheduler; another has its tasks in hand within a minute."""
     stack = evidence.stack
-    before, at = newest_scheduler_job(stack), time.time()
+    before, at, main = newest_scheduler_job(stack), time.time(), inject.main_process(stack, SCHEDULER)
     stack.kit("kill", SCHEDULER)
-    assert tasks_of_job(stack, before) > 0
+    inject.wait_gone([main])
+    evidence.struck(tasks_of_job(stack, before) > 0, "tasks of a scheduler that is dead")
     wait_for("another scheduler", lambda: newest_scheduler_job(stack) > before, 60)
     wait_for("its tasks in the other's hands", lambda: tasks_of_job(stack, before) == 0, 90)
     evidence.measure("adopted", time.time() - at, at_most=60)
@@ -114,8 +118,9 @@ def tasks_of_job(stack: Stack, job: int) -> int:
 def test_a_controller_leads_again_when_the_leader_is_killed(evidence: Evidence) -> None:
     stack = evidence.stack
     with two_controllers(stack) as leader:
-        term, begun = lease_term(stack), time.monotonic()
+        term, begun, victims = lease_term(stack), time.monotonic(), inject.tree(stack, leader)
         stack.kit("kill", leader)
+        evidence.struck(not any(alive(one.pid) for one in victims), "the leader dead")
         wait_for("another term", lambda: lease_term(stack) > term, 30)
         evidence.measure("led again", time.monotonic() - begun, at_most=15)
 
@@ -125,18 +130,27 @@ def test_another_controller_leads_and_acts_when_the_leader_is_frozen(evidence: E
     stack = evidence.stack
     with two_controllers(stack) as leader:
         frozen = [one for one in inject.tree(stack, leader) if "controller.main" in " ".join(one.cmdline())]
-        for process in frozen:
+        with suspended(frozen):
+            evidence.struck(frozen[0].status() == psutil.STATUS_STOPPED, "a frozen leader")
+            begun = time.monotonic()
+            wait_for("another leader", lambda: stack.leader() not in ("", leader_name(stack, leader)), 30)
+            evidence.measure("another leads", time.monotonic() - begun, at_most=15)
+        stepped_back = lambda: '"event": "lost"' in stack.log(leader, 50)  # noqa: E731
+        wait_for("the old one to be told so", stepped_back, 30, lambda: stack.log(leader, 50))
+        assert stack.leader() != leader_name(stack, leader), "the old one must not lead again"
+
+
+@contextlib.contextmanager
+def suspended(processes: list[psutil.Process]) -> Iterator[None]:
+    """Let processes stand still."""
+    try:
+        for process in processes:
             process.suspend()
-        wait_for("a frozen leader", lambda: frozen[0].status() == psutil.STATUS_STOPPED, 10)
-        begun = time.monotonic()
-        wait_for("another leader", lambda: stack.leader() not in ("", leader_name(stack, leader)), 30)
-        evidence.measure("another leads", time.monotonic() - begun, at_most=15)
-        for process in frozen:
+        wait_for("a frozen process", lambda: processes[0].status() == psutil.STATUS_STOPPED, 10)
+        yield
+    finally:
+        for process in processes:
             process.resume()
-        tries = time.monotonic() + 6
-        while time.monotonic() < tries:
-            assert stack.leader() != leader_name(stack, leader), "the old one must not lead again"
-            time.sleep(0.5)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from tests.stack.faults.attempts import Kills, unexplained
 from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
-from tests.stack.harness.stack import Stack
+from tests.stack.faults.test_broker import answers
+from tests.stack.harness.processes import alive
 from tests.stack.harness.wait import wait_for
 
 TASKS_A_MINUTE = 100
@@ -19,29 +20,37 @@ SHORT_MINUTES, SHORT_TASKS = 3, 50
 AWAY_SECONDS = 20.0
 
 
-def away(instance: str) -> Callable[[Stack], None]:
+def away(instance: str) -> Callable[[Evidence], None]:
     """Return the fault that stops an instance for a while."""
 
-    def fault(stack: Stack) -> None:
-        stack.kit("stop", instance)
+    def fault(evidence: Evidence) -> None:
+        evidence.stack.kit("stop", instance)
         time.sleep(AWAY_SECONDS)
-        stack.start_instance(instance)
+        evidence.struck(not evidence.stack.instance(instance).get("pid"), f"{instance} away")
+        evidence.stack.start_instance(instance)
 
     return fault
 
 
-def killed(instance: str) -> Callable[[Stack], None]:
+def killed(instance: str) -> Callable[[Evidence], None]:
     """Return the fault that kills an instance's whole tree."""
-    return lambda stack: stack.kit("kill", instance)
+
+    def fault(evidence: Evidence) -> None:
+        victims = inject.tree(evidence.stack, instance)
+        evidence.stack.kit("kill", instance)
+        evidence.struck(not any(alive(one.pid) for one in victims), f"{instance} dead")
+
+    return fault
 
 
-def frozen(stack: Stack) -> None:
+def frozen(evidence: Evidence) -> None:
     """Let the broker stand still for a while."""
-    with inject.frozen(stack, "valkey-1"):
+    with inject.frozen(evidence.stack, "valkey-1"):
         time.sleep(AWAY_SECONDS)
+        evidence.struck(not answers(evidence.stack), "a broker that does not answer")
 
 
-FAULTS: dict[str, Callable[[Stack], None]] = {
+FAULTS: dict[str, Callable[[Evidence], None]] = {
     **{f"{worker} killed": killed(worker) for worker in WORKERS},
     **{f"{worker} stopped": away(worker) for worker in WORKERS},
     "broker killed": killed("valkey-1"),
@@ -72,7 +81,7 @@ def test_nothing_is_lost_while_something_breaks_every_minute(
         evidence.load(tasks=tasks, seconds=1)
         time.sleep(10)
         with kills.of(name.removesuffix(" killed")):
-            FAULTS[name](evidence.stack)
+            FAULTS[name](evidence)
         time.sleep(max(0.0, minute - time.monotonic()))
     evidence.stack.wait_ready()
     compare(evidence, kills)

@@ -13,7 +13,7 @@ import pytest
 from airflow_celery_kit import env_file
 from tests.stack.faults import inject
 from tests.stack.faults.attempts import Kills, unexplained
-from tests.stack.faults.conftest import WORKERS
+from tests.stack.faults.conftest import WORKERS, wait_due
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
 from tests.stack.harness.load import Load
@@ -24,7 +24,6 @@ from tests.stack.harness.wait import wait_for
 VICTIM, SLOTS = WORKERS[1], 4
 # Longer than anything takes before the tasks are released, however slow the machine.
 HELD = 170
-DUE = "SELECT count(*) FROM task_instance WHERE dag_id = 'hundred_receipts' AND state IN ('scheduled', 'queued')"
 
 
 def on(load: Load, worker: str, what: str = "start") -> list[dict]:
@@ -49,6 +48,7 @@ def test_a_stopped_worker_finishes_its_tasks_takes_no_more_and_leaves(evidence: 
         later = evidence.load(tasks=12, seconds=1)
         wait_for("the worker's end", lambda: not alive(process.pid), evidence.outage + 60)
         gone = time.time()
+        evidence.struck(not alive(process.pid), "a worker that has left")
         stopped.result()
     ends = [one["at"] for one in on(load, VICTIM, "end")]
     assert len(ends) == len(on(load, VICTIM)), "it left with tasks unfinished"
@@ -69,8 +69,8 @@ def test_tasks_that_outlast_the_grace_are_ended_in_time_and_retried(evidence: Ev
         process, kills, at = inject.main_process(stack, VICTIM), Kills(), time.time()
         with kills.of(VICTIM):
             stack.kit("stop", VICTIM)
+        evidence.struck(not alive(process.pid), "a worker that has left")
         evidence.measure("gone", time.time() - at, at_most=40)
-        assert not alive(process.pid)
         assert evidence.is_stock or "killing them" in stack.kit("logs", VICTIM, "--lines", "200").stdout
         load.wait_ended(240)
     assert unexplained([load], kills) == []
@@ -108,7 +108,7 @@ def test_workers_are_replaced_in_mid_load(evidence: Evidence) -> None:
             stack.kit("drain", worker)
             stack.kit("resume", worker)
     after = {worker: inject.main_process(stack, worker).pid for worker in WORKERS}
-    assert not set(before.values()) & set(after.values()), "every worker must be another one"
+    evidence.struck(not set(before.values()) & set(after.values()), "three other workers")
     replaced_at = time.time()
     load.wait_ended()
     assert max(one["at"] for one in load.receipts("end")) > replaced_at, "it must have been in mid-load"
@@ -141,6 +141,7 @@ def kill_and_compare(evidence: Evidence, kill: object) -> None:
     assert killed and len(victims) > len(killed)
     kill(stack)
     inject.wait_gone(victims[1:])
+    evidence.struck(not alive(victims[1].pid), "a worker's main process dead")
     stack.release(load.run_id)
     load.wait_ended()
     again = [one for one in load.receipts("start") if one["index"] in killed and one["at"] > at]
@@ -157,8 +158,10 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     delivered = lambda: stack.broker().hlen("unacked")  # noqa: E731
     wait_for("no more deliveries than slots", lambda: delivered() == len(WORKERS) * SLOTS, 8, delivered)
     started, at, kills = {one["index"] for one in load.receipts("start")}, time.time(), Kills()
+    victims = inject.tree(stack, VICTIM)
     with kills.of(VICTIM):
         stack.kit("kill", VICTIM)
+    evidence.struck(not any(alive(one.pid) for one in victims), "a worker's tree dead")
     load.wait_ended()
     first = {one["index"]: one["at"] for one in reversed(load.receipts("start"))}
     evidence.measure(
@@ -176,11 +179,11 @@ def test_a_task_that_eats_all_memory_ends_alone(evidence: Evidence) -> None:
     with inject.little_memory(stack, WORKERS):
         run = stack.start_dag("hungry")
         victim = inject.starve(stack, run)
+        evidence.struck(not alive(victim), "a task process dead")
         at = time.time()
         stack.wait_task("hungry", run, "eat", ("failed", "up_for_retry"), 60)
         evidence.measure("reported", time.time() - at, at_most=30)
         load.wait_ended()
-    assert not alive(victim)
     load.assert_undisturbed()
     assert stack.wait_run("hungry", run) == "failed"
 
@@ -191,8 +194,11 @@ def test_a_pool_process_that_is_killed_takes_its_own_task_alone(evidence: Eviden
     stack = evidence.stack
     load = evidence.load(tasks=12, seconds=HELD)
     load.wait_started(12)
-    inject.pool_processes_with_a_task(stack, VICTIM)[0].kill()
+    victim = inject.pool_processes_with_a_task(stack, VICTIM)[0]
+    victim.kill()
     at = time.time()
+    inject.wait_gone([victim])
+    evidence.struck(not alive(victim.pid), "a pool process dead")
     wait_for("the report", lambda: load.states().get("running", 0) == 11, 60, load.states)
     evidence.measure("reported", time.time() - at, at_most=30)
     stack.release(load.run_id)
@@ -210,7 +216,8 @@ def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
     # A slot's next task is sent ahead; what waits beyond that waits in Airflow.
     wait_for("messages in the queue", lambda: stack.waiting() >= 12, 60, stack.waiting)
-    wait_for("a hundred tasks that wait", lambda: stack.sql(DUE, database="airflow") == [(100,)], 60)
+    wait_due(load)
+    evidence.struck(not stack.worker_names(), "no worker")
     time.sleep(evidence.outage)
     assert load.receipts("start") == []
     stack.kit("resume")
@@ -231,6 +238,9 @@ def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Eviden
     wait_for("a frozen worker", lambda: mains[frozen].status() == psutil.STATUS_STOPPED, 10)
     load = evidence.load(tasks=4, seconds=0)
     wait_for("a message that nobody takes", lambda: stack.waiting() >= 1, 60)
+    evidence.struck(
+        mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf].pid), "a frozen and a deaf worker"
+    )
     begun = time.monotonic()
     try:
         for name in mains:

@@ -15,7 +15,7 @@ import valkey
 
 from airflow_celery_kit import dag_runs
 from airflow_celery_kit import status as look
-from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.clients import Airflow, registered_workers
 from airflow_celery_kit.runtimes import docker_engine
 from airflow_celery_kit.runtimes.choose import RUNTIMES
 from airflow_celery_kit.runtimes.environment import LOOPBACK
@@ -98,15 +98,22 @@ class Stack:
         return dict(json.loads(json.dumps(seen.as_dict())))
 
     def instance(self, name: str) -> dict[str, Any]:
-        """Return one part of the status, an empty dictionary when it is not there."""
-        return next((one for one in self.status()["services"] if one["instance"] == name), {})
+        """Return one part of the status, an empty dictionary when it is not there. Nothing else is looked at, as that costs."""
+        return next((one for one in self.instances(name) if one["instance"] == name), {})
+
+    def instances(self, *names: str) -> list[dict[str, Any]]:
+        """Return the named parts of the status, or all."""
+        settings = self.settings
+        return [one.as_dict() for one in RUNTIMES[self.runtime](settings).instances(names)]
 
     def worker_names(self, prefix: str = "airflow-worker-") -> set[str]:
         """Return the hostnames of running worker instances of the default pool."""
-        found = [
-            one for one in self.status()["services"] if one["service"] == "airflow-worker" and one["state"] == "running"
-        ]
+        found = [one for one in self.instances() if one["service"] == "airflow-worker" and one["state"] == "running"]
         return {one["hostname"] for one in found}
+
+    def registered(self) -> set[str]:
+        """Return the names of the workers that answer over the broker; nothing while Flower, which asks them, is away."""
+        return {worker.name for worker in registered_workers(self.settings) or ()}
 
     def wait_ready(self, seconds: float = 180) -> dict[str, Any]:
         """Wait until the stack says that it is ready."""

@@ -1,14 +1,12 @@
 """Runs in: stack tests; waiting with a deadline that explains itself."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.slack import PATIENCE
+
 T = TypeVar("T")
-# Where other stacks run beside this one (pytest-xdist), on a machine that others may share too, all that is waited for may
-# take this many times as long. Bars are measured apart.
-PATIENCE = 4.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 
 
 def wait_for(what: str, look: Callable[[], T | None], seconds: float, explain: Callable[[], object] = lambda: "") -> T:
