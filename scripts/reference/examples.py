@@ -1,21 +1,18 @@
 """Runs in: `make docs`; examples of what commands and the REST API say, made by the code that says it."""
 
-import json
 from datetime import UTC, datetime
 
 from airflow_celery_kit.api.snapshot import Snapshot
 from airflow_celery_kit.clients import Queues, Worker
 from airflow_celery_kit.controller.queues import queue_facts
+from airflow_celery_kit.controller.waiting import Due
 from airflow_celery_kit.dag_runs import TASK_FIELDS, Progress
 from airflow_celery_kit.doctor import Finding
 from airflow_celery_kit.runtimes.base import Instance
 from airflow_celery_kit.status import Status
-from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SENT_AT
 
-# Twelve messages of step 3, the oldest of them sent 41.5 s ago.
-EXAMPLE_MESSAGE = json.dumps({"headers": {SENT_AT: 0.0}}).encode()
-EXAMPLE_ROWS = [(12, EXAMPLE_MESSAGE) if step == 3 else (0, None) for step in PRIORITY_STEPS]
-EXAMPLE_QUEUE = queue_facts("default", EXAMPLE_ROWS, 4, now=41.5)
+EXAMPLE_STEP = {"step": 3, "waiting": 12, "oldest_seconds": 41.5}
+EXAMPLE_QUEUE = queue_facts("default", [EXAMPLE_STEP], 4, Due(28, 63.2))
 EXAMPLE_SNAPSHOT = Snapshot(datetime(2026, 1, 31, 12, 0, tzinfo=UTC), 1.2, {"queues": [EXAMPLE_QUEUE], "delivered": 4})
 EXAMPLE_STATUS = Status(
     runtime="embedded",

@@ -22,7 +22,7 @@ from tests.benchmarks import cpu, evidence, report
 from tests.benchmarks.progress import shown
 from tests.benchmarks.sides import NOTHING, Side, one_worker_afterwards, running
 from tests.benchmarks.workloads import WORKLOADS, Workload
-from tests.stack.faults.evidence import machine
+from tests.stack.faults.evidence import commit, machine
 
 DEFAULT = "a,b,c1,c2"
 USAGE_ERROR = 2
@@ -59,7 +59,7 @@ def record(session: str, turn: Turn, side: Side) -> dict[str, Any]:
     bars = load.kept(timed.tasks) if turn.pair == 1 else []
     return {
         "session": session, "load": load.letter, "side": side.name, "pair": turn.pair, "of": turn.of, "sides": load.sides,
-        "figures": figures, "bars": bars, "machine": machine(), "date": datetime.now(UTC).date().isoformat(),
+        "figures": figures, "bars": bars, "machine": machine(), "commit": commit(), "date": datetime.now(UTC).date().isoformat(),
     }  # fmt: skip
 
 

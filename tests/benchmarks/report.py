@@ -86,6 +86,16 @@ def verdicts(lines: list[Line]) -> list[Verdict]:
     return found
 
 
+def when(lines: list[Line]) -> list[str]:
+    """Return a sentence about the commits on which loads were measured, and one about those that were not measured yet."""
+    found = {line["load"]: line.get("commit", f"one of {line['date']}") for line in lines}
+    commits = {one.group or one.letter: found[one.letter] for one in WORKLOADS if one.letter in found}
+    measured = [f"{letter} {at}" for letter, at in commits.items()]
+    lacking = dict.fromkeys(one.group or one.letter for one in WORKLOADS if one.letter not in found)
+    said = [f"Commits: {', '.join(measured)}."] if measured else []
+    return [*said, *(["", f"Not measured yet: {', '.join(lacking)}."] if lacking else [])]
+
+
 def bars(lines: list[Line]) -> list[str]:
     """Return a table of the bars: bar, stretch, median, verdict; what misses its bar is bold."""
     rows = ["| | Figure | Bar | Stretch | Median | Verdict |", "|---|---|---|---|---|---|"]
@@ -151,7 +161,8 @@ def page(lines: list[Line]) -> str:
     machines = sorted({f"{line['machine']}; {line['date']}" for line in lines})
     grown = growth.table(lines)
     parts = [
-        INTRODUCTION, "Machine and date: " + " / ".join(machines) + ".", "", BARS_TEXT, "", *bars(lines), "", *charts.SECONDS.shown(lines),
+        INTRODUCTION, "Machine and date: " + " / ".join(machines) + ".", "", *when(lines), "", BARS_TEXT, "", *bars(lines), "",
+        *charts.SECONDS.shown(lines),
         *section("Growth", GROWTH_TEXT, [*grown, "", *charts.GROWTH.shown(lines)] if grown else []),
         *section("Order of work", ORDER_TEXT, charts.ORDER.shown(lines)),
         *section("Every figure", FIGURES_TEXT, [*summary(lines), "", *charts.FAN_OUT.shown(lines)]),

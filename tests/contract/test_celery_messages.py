@@ -4,11 +4,15 @@ import base64
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from celery import Celery
 from redis.exceptions import AuthenticationError
 
+from airflow_celery_kit.probes import broker
+from airflow_celery_kit.scheduler import router
+from airflow_celery_kit.scheduler.gate import OPEN_SECONDS, Gate
 from airflow_celery_kit.scheduler.router import route
 
 QUEUE = "contract"
@@ -118,8 +122,23 @@ print(json.dumps({name: made[name] for name in names} | {"same": made["broker_pa
     options = found["broker_transport_options"]
     assert (options["priority_steps"], options["queue_order_strategy"]) == (list(range(10)), "priority")
     assert options["visibility_timeout"] == 86400
-    assert found["task_acks_late"] is True
+    assert (found["task_acks_late"], found["worker_prefetch_multiplier"]) == (True, 1), (
+        "no task waits behind another on a worker"
+    )
     assert found["task_default_queue"] == "default"
+
+
+def test_a_message_costs_less_than_a_fifth_of_a_millisecond_with_the_looks_at_the_broker(stack, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", f"redis://127.0.0.1:{stack.settings['VALKEY_PORT']}/0")
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(stack.settings.secrets / "valkey_password"))
+    asked = []
+    monkeypatch.setattr(router, "GATE", Gate(lambda: asked.append(broker.write_from_environment())))
+    begun, until, messages = time.thread_time(), time.monotonic() + 3 * OPEN_SECONDS, 0
+    while time.monotonic() < until:
+        route("execute_workload", [WORKLOAD], {}, {"queue": QUEUE})
+        messages += 1
+    assert len(asked) >= 3
+    assert (time.thread_time() - begun) / messages < 0.0002
 
 
 def test_without_credentials_the_broker_lets_no_celery_in(stack):

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from airflow_celery_kit.api import snapshot
-from airflow_celery_kit.controller import queues, seen
+from airflow_celery_kit.controller import queues, seen, waiting
 from airflow_celery_kit.controller.beside import Beside, chores
 from airflow_celery_kit.controller.broker import Broker
 from airflow_celery_kit.controller.lease import Lease
@@ -91,18 +91,18 @@ def test_lengths_and_oldest_waits_are_seen_in_every_queue_and_step(sent_at, cont
         sent_at(seconds)
     sent_at(5, step=0)
     sent_at(7, "heavy")
-    default, heavy = queues.look(Broker(controllers_client), NOW)["queues"]
+    default, heavy = queues.look(Broker(controllers_client), NOW, {})["queues"]
     assert default == {
-        "queue": "default", "waiting": 3, "oldest_seconds": 50.0, "slots": 0, "steps": [
+        "queue": "default", "scheduled": 0, "scheduled_oldest_seconds": None, "waiting": 3, "oldest_seconds": 50.0, "slots": 0, "steps": [
             {"step": 0, "waiting": 1, "oldest_seconds": 5.0}, {"step": 9, "waiting": 2, "oldest_seconds": 50.0}
         ]
     }  # fmt: skip
     assert (heavy["waiting"], heavy["oldest_seconds"]) == (1, 7.0)
 
 
-def test_the_oldest_is_the_one_that_is_taken_next_and_an_emptied_queue_stays_with_nought(sent_at, controllers_client):
+def test_a_message_that_is_taken_waits_no_more_and_an_emptied_queue_stays_with_nought(sent_at, controllers_client):
     sent_at(50)
-    app, look = sent_at(20), lambda: queues.look(Broker(controllers_client), NOW)
+    app, look = sent_at(20), lambda: queues.look(Broker(controllers_client), NOW, {})
     with app.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
         first = queue.get(timeout=5)
         assert first.headers[worker_broker.SENT_AT] == NOW - 50
@@ -112,15 +112,54 @@ def test_the_oldest_is_the_one_that_is_taken_next_and_an_emptied_queue_stays_wit
         first.ack()
         second.ack()
     assert look() == {
-        "queues": [{"queue": "default", "waiting": 0, "oldest_seconds": None, "slots": 0, "steps": []}], "delivered": 0
+        "queues": [queues.queue_facts("default", [], 0, queues.NOTHING_DUE)], "delivered": 0
     }  # fmt: skip
 
 
 def test_a_message_that_does_not_say_when_it_was_sent_counts_and_has_no_age(sent_at, controllers_client, stack):
     sent_at(50)
     stack.valkey.rpush("default\x06\x169", json.dumps({"headers": {"id": "old"}}))
-    (default,) = queues.look(Broker(controllers_client), NOW)["queues"]
-    assert default["steps"] == [{"step": 9, "waiting": 2, "oldest_seconds": None}]
+    (default,) = queues.look(Broker(controllers_client), NOW, {})["queues"]
+    assert default["steps"] == [{"step": 9, "waiting": 2, "oldest_seconds": 50.0}]
+
+
+def test_the_oldest_is_found_where_weights_put_it_last_and_at_both_ends_of_a_long_list(
+    sent_at, controllers_client, monkeypatch
+):
+    for seconds in (20, 5, 5, 50):
+        sent_at(seconds)
+    look = lambda: queues.look(Broker(controllers_client), NOW, {})["queues"][0]["oldest_seconds"]  # noqa: E731
+    assert look() == 50.0
+    monkeypatch.setattr(queues, "READ_AT_AN_END", 1)
+    assert look() == 50.0
+
+
+def test_what_is_due_in_airflow_is_seen_by_queue_with_its_longest_wait(ready, connections, controllers_client):
+    ready.query("INSERT INTO dag VALUES ('here', false), ('paused', true)", **METADATA)
+    for run, state in (("here", "running"), ("paused", "running"), ("later", "queued")):
+        ready.query(
+            "INSERT INTO dag_run (state, dag_id, run_id) VALUES (%s, %s, %s)",
+            state,
+            run.replace("later", "here"),
+            run,
+            **METADATA,
+        )
+    put = "INSERT INTO task_instance (dag_id, run_id, queue, state, scheduled_dttm) VALUES (%s, %s, %s, %s, now() - %s * interval '1 s')"
+    for dag, run, queue, state, seconds in (
+        ("here", "here", "default", "scheduled", 30), ("here", "here", "default", "scheduled", 90), ("here", "here", "gpu", "scheduled", 7),
+        ("here", "here", "default", "queued", 500), ("paused", "paused", "default", "scheduled", 500), ("here", "later", "default", "scheduled", 500),
+    ):  # fmt: skip
+        ready.query(put, dag, run, queue, state, seconds, **METADATA)
+    try:
+        found = waiting.due(connections().metadata)
+        assert {name: (one.tasks, round(one.oldest_seconds / 10)) for name, one in found.items()} == {
+            "default": (2, 9),
+            "gpu": (1, 1),
+        }
+        (default, gpu) = queues.look(Broker(controllers_client), NOW, found)["queues"]
+        assert (default["scheduled"], default["waiting"], gpu["queue"], gpu["scheduled"]) == (2, 0, "gpu", 1)
+    finally:
+        ready.query("DELETE FROM task_instance; DELETE FROM dag_run; DELETE FROM dag", **METADATA)
 
 
 def test_slots_come_from_live_workers_also_for_a_queue_that_nobody_has_used(sent_at, controllers_client, stack):
@@ -128,12 +167,12 @@ def test_slots_come_from_live_workers_also_for_a_queue_that_nobody_has_used(sent
     for name, served in (("worker-1", ["default"]), ("worker-2", ["default", "gpu"])):
         report = json.dumps({"held": [], "queues": served, "slots": 4})
         stack.valkey.set(f"{worker_broker.REPORT_KEY}{name}", report, ex=60)
-    found = queues.look(Broker(controllers_client), NOW)["queues"]
+    found = queues.look(Broker(controllers_client), NOW, {})["queues"]
     assert {one["queue"]: (one["waiting"], one["slots"]) for one in found} == {"default": (1, 8), "gpu": (0, 4)}
 
 
 def test_an_empty_broker_has_no_queues(controllers_client):
-    assert queues.look(Broker(controllers_client), NOW) == {"queues": [], "delivered": 0}
+    assert queues.look(Broker(controllers_client), NOW, {}) == {"queues": [], "delivered": 0}
 
 
 def test_a_leader_keeps_its_last_look_and_one_that_lost_the_lease_keeps_its_own_to_itself(ready, connections):

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
+from airflow_celery_kit.worker import result_backend
 from airflow_celery_kit.worker.result_backend import OneStatement
 from tests.contract.tables import RESULTS
 
@@ -27,7 +28,7 @@ def app(prepared):
     ResultModelBase.metadata.create_all(engine)
     source = {
         "result_backend": f"db+{address}",
-        "override_backends": {"db": "airflow_celery_kit.worker.result_backend:OneStatement"},
+        "override_backends": {"db": "airflow_celery_kit.worker.result_backend:chosen"},
     }
     made = Celery("airflow", config_source=source, set_as_current=False)
     yield made
@@ -53,6 +54,12 @@ STORIES = (
     [("STARTED", {"pid": 7}), ("FAILURE", ValueError("no"), "Traceback: no")],
     [("FAILURE", ValueError("no"), "Traceback: no"), ("SUCCESS", 3)],
 )
+
+
+def test_celerys_own_stays_where_celery_is_another_one(app, monkeypatch, caplog):
+    monkeypatch.setitem(result_backend.WRITTEN_AGAINST, "SessionManager.invalidate", "000000000000")
+    assert type(app.backend) is DatabaseBackend
+    assert "one statement for a result is left out" in caplog.text
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: "-".join(state for state, *_ in story))

@@ -1,4 +1,4 @@
-"""Runs in: stack tests; one stack a runtime for the whole session, started as the README says.
+"""Runs in: stack tests; one stack for all tests of a runtime, started as the README says and removed after the last of them.
 
 A runtime that is not there is left out with the reason on a laptop and fails in CI (`CI=true`). `KIT_KEEP_STACK=folder`
 keeps each stack there, running, and takes it again the next time.
@@ -7,12 +7,14 @@ keeps each stack there, running, and takes it again the next time.
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from airflow_celery_kit import env_file
 from airflow_celery_kit.runtimes import docker_engine, ports
+from tests.conftest import scope_of
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.workspace import copy_checkout
 
@@ -41,8 +43,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"stack tests left out the {runtime} runtime: {reason}")
 
 
+LEAVING: pytest.StashKey[ExitStack] = pytest.StashKey()
+
+
+def leaving(config: pytest.Config) -> ExitStack:
+    """Return what is to be removed with the last test that needs it."""
+    return config.stash.setdefault(LEAVING, ExitStack())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Remove a stack after its last test: pytest would keep it until the session ends, and its services busy with their health."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or scope_of(nextitem.nodeid) != scope_of(item.nodeid):
+            leaving(item.config).close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what is left when the tests were interrupted."""
+    leaving(session.config).close()
+
+
 @pytest.fixture(scope="session", params=RUNTIMES)
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A ready stack with the Dags of these tests."""
     runtime = request.param
     if reason := missing(runtime):
@@ -52,13 +77,11 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     kept = os.environ.get("KIT_KEEP_STACK")
     root = copy_checkout((Path(kept) if kept else tmp_path_factory.mktemp("stack")) / runtime)
     started = Stack(root, runtime)
-    try:
-        start(started)
-        yield started
-    finally:
-        show_wreck(request, started)
-        if not kept:
-            started.remove()
+    if not kept:
+        leaving(request.config).callback(started.remove)
+    leaving(request.config).callback(show_wreck, request, started)
+    start(started)
+    return started
 
 
 def start(fresh: Stack) -> None:

@@ -30,6 +30,12 @@ def test_every_container_is_confined(compose: Stack) -> None:
         assert lines[lines.index("NoNewPrivs:") + 1] == "1", one["instance"]
 
 
+def test_a_worker_knows_its_own_share_of_the_machine(compose: Stack) -> None:
+    code = "from airflow_celery_kit.worker.cpu import limit, used_seconds; print(limit(), used_seconds() > 0)"
+    said = compose.inside("airflow-worker-1", code).stdout.split()
+    assert said == [str(float(compose.settings["WORKER_CPUS"])), "True"]
+
+
 def test_limits_restart_policy_and_log_rotation_reach_the_engine(compose: Stack) -> None:
     for description in docker_engine.containers(compose.settings.project):
         host, name = description["HostConfig"], description["Name"]

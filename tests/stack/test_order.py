@@ -27,6 +27,16 @@ def waiting(stack: Stack, dag: str, run: str) -> list[dict[str, Any]]:
     return [task for task in found if task["state"] in ("scheduled", "queued")]
 
 
+def test_of_equal_work_the_older_run_goes_first(stack: Stack) -> None:
+    stack.wait_ready()
+    older = stack.start_dag("wide", {"tasks": 24, "seconds": 1})
+    wait_for("more tasks than slots", lambda: len(waiting(stack, "wide", older)) > 12, 60)
+    newer = stack.start_dag("wide", {"tasks": 12, "seconds": 0})
+    assert {stack.wait_run("wide", older), stack.wait_run("wide", newer)} == {"success"}
+    order = [run for _, run, _, _ in starts(stack, older, newer)]
+    assert order == [older] * 24 + [newer] * 12
+
+
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_under_aging_nothing_waits_longer_than_the_bound_while_urgent_work_has_no_end(stack: Stack) -> None:
     stack.wait_ready()

@@ -57,8 +57,9 @@ def test_what_a_worker_leaves_whose_main_process_died_alone_is_ended(stack: Stac
     assert len(tree) > 1
     os.kill(top, signal.SIGKILL)
     another = lambda: (one := stack.instance("airflow-worker-1")).get("pid") not in (None, top) and one["healthy"]  # noqa: E731
+    left = lambda: [command for pid, command in tree.items() if alive(pid)]  # noqa: E731
+    wait_for("the end of what it left", lambda: not left(), 10, left)
     wait_for("a new worker", another, 120)
-    assert [command for pid, command in tree.items() if alive(pid)] == []
     stack.wait_ready()
 
 

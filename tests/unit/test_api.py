@@ -13,12 +13,13 @@ from airflow_celery_kit.api import snapshot
 from airflow_celery_kit.api.snapshot import Snapshot
 
 AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-QUEUE = {"queue": "default", "waiting": 12, "oldest_seconds": 41.5, "slots": 4}
+DUE = {"scheduled": 28, "scheduled_oldest_seconds": 63.2}
+QUEUE = {"queue": "default", **DUE, "waiting": 12, "oldest_seconds": 41.5, "slots": 4}
 FACTS = {
     "queues": [
         QUEUE | {"steps": [{"step": 3, "waiting": 12, "oldest_seconds": 41.5}]},
         {
-            "queue": "heavy", "waiting": 1, "oldest_seconds": None, "slots": None,
+            "queue": "heavy", "scheduled": 0, "scheduled_oldest_seconds": None, "waiting": 1, "oldest_seconds": None, "slots": None,
             "steps": [{"step": 9, "waiting": 1, "oldest_seconds": None}],
         },
     ],
@@ -137,6 +138,8 @@ def test_prometheus_reads_the_look_of_each_request(client):
     found = samples(asking)
     assert found["kit_queue_messages", "default", "3"] == 12
     assert found["kit_queue_oldest_seconds", "default", "3"] == 41.5
+    assert found["kit_queue_scheduled_tasks", "default"] == 28
+    assert found["kit_queue_scheduled_oldest_seconds", "default"] == 63.2
     assert found["kit_queue_slots", "default"] == 4
     assert found["kit_messages_unacknowledged",] == 4
     assert found["kit_queues_seen_timestamp_seconds",] == AT.timestamp()
@@ -151,6 +154,7 @@ def test_empty_steps_are_nought_and_what_nobody_knows_is_left_out(client):
     assert [found["kit_queue_messages", "default", str(step)] for step in range(10)] == [0, 0, 0, 12] + [0] * 6
     assert found["kit_queue_oldest_seconds", "default", "0"] == 0
     assert found["kit_queue_messages", "heavy", "9"] == 1
+    assert found["kit_queue_scheduled_oldest_seconds", "heavy"] == 0
     assert ("kit_queue_oldest_seconds", "heavy", "9") not in found
     assert ("kit_queue_slots", "heavy") not in found
 

@@ -121,9 +121,19 @@ def test_json_holds_the_bars_of_what_was_measured_and_every_figure():
     assert found["figures"] == [{"load": "a", "figure": "seconds", "stock": [30.0], "kit": [9.0], "ratio": 0.3}]
 
 
-def test_the_evidence_in_the_repository_makes_a_page(tmp_path):
-    assert report.main(tmp_path) in (0, 1)
+def test_the_page_says_what_each_load_was_measured_on_and_what_was_not():
+    said = " ".join(
+        report.when([line("a", "kit", {"seconds": 9.0}) | {"commit": "abc"}, line("b", "kit", {"seconds": 1.0})])
+    )
+    assert "Commits: a abc, b one of 2026-" in said
+    assert "Not measured yet: c1, c2, d" in said
+
+
+def test_the_page_in_the_repository_is_made_from_its_evidence_and_misses_no_bar(tmp_path):
+    assert report.main(tmp_path) == 0
     text = (tmp_path / "benchmarks.md").read_text()
+    assert text == (evidence.FOLDER / "benchmarks.md").read_text()
+    assert "not run" not in text
     assert "| Figure | Bar | Stretch | Median | Verdict |" in text
     for letter in {one["load"] for one in evidence.load()} - growth.LETTERS:
         assert f"\n| {letter} |" in text

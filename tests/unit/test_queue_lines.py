@@ -16,9 +16,18 @@ from airflow_celery_kit.runtimes.base import Instance
 from airflow_celery_kit.status import Status
 
 API = Instance("airflow-apiserver", "airflow-apiserver-1", "running", True, 1, None, "airflow-apiserver-1")
-EMPTY = {"queue": "heavy", "waiting": 0, "oldest_seconds": None, "slots": 0, "steps": []}
+EMPTY = {
+    "queue": "heavy",
+    "scheduled": 0,
+    "scheduled_oldest_seconds": None,
+    "waiting": 0,
+    "oldest_seconds": None,
+    "slots": 0,
+    "steps": [],
+}
 STEPS = [{"step": 0, "waiting": 1, "oldest_seconds": 4.2}, {"step": 9, "waiting": 7, "oldest_seconds": None}]
-FILLED = {"queue": "default", "waiting": 8, "oldest_seconds": 4.2, "slots": None, "steps": STEPS}
+DUE = {"scheduled": 30, "scheduled_oldest_seconds": 71.0}
+FILLED = {"queue": "default", **DUE, "waiting": 8, "oldest_seconds": 4.2, "slots": None, "steps": STEPS}
 
 
 def seen() -> Status:
@@ -51,9 +60,9 @@ def answering(monkeypatch):
 
 def test_a_line_for_each_queue_with_its_steps_when_something_waits():
     shown = lines(Queues((FILLED, EMPTY)))
-    assert "queue waiting oldest slots by priority step" in shown
-    assert "default 8 4 s ? step 0: 1 (4 s), step 9: 7 (?)" in shown
-    assert "heavy 0 0" in shown
+    assert "queue in Airflow oldest in the broker oldest slots by priority step" in shown
+    assert "default 30 71 s 8 4 s ? step 0: 1 (4 s), step 9: 7 (?)" in shown
+    assert "heavy 0 0 0" in shown
 
 
 def test_what_nobody_knows_is_said_with_the_reason():

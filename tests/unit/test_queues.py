@@ -1,11 +1,12 @@
-"""What waits in the broker, from lengths, oldest messages and workers' reports."""
+"""What waits, from what is due in Airflow, from lengths and messages in the broker, and from workers' reports."""
 
 import json
 
 import pytest
 
-from airflow_celery_kit.controller.queues import age, queue_facts, slots_of
-from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SENT_AT
+from airflow_celery_kit.controller.queues import NOTHING_DUE, age, queue_facts, slots_of, step_facts
+from airflow_celery_kit.controller.waiting import Due
+from airflow_celery_kit.worker.broker import SENT_AT
 
 NOW = 1000.0
 
@@ -13,11 +14,6 @@ NOW = 1000.0
 def message(sent: object) -> bytes:
     """A message as the transport keeps it, sent at a time."""
     return json.dumps({"body": "", "headers": {"id": "m1", SENT_AT: sent}}).encode()
-
-
-def rows(**filled: tuple[int, bytes | None]) -> list[tuple[int, bytes | None]]:
-    """Length and oldest message of each step; `step3=(2, ...)` fills one."""
-    return [filled.get(f"step{step}", (0, None)) for step in PRIORITY_STEPS]
 
 
 @pytest.mark.parametrize(
@@ -34,37 +30,35 @@ def rows(**filled: tuple[int, bytes | None]) -> list[tuple[int, bytes | None]]:
         (b"[]", None),
         (b"no JSON \xff", None),
         (b"", None),
-        (None, None),
     ],
 )
 def test_an_age_is_known_only_of_a_message_that_says_when_it_was_sent(raw, seconds):
     assert age(raw, NOW) == seconds
 
 
-def test_a_queue_shows_its_filled_steps_and_the_longest_wait_of_them():
-    found = queue_facts("default", rows(step0=(1, message(995)), step9=(7, message(940))), 4, NOW)
-    assert found == {
-        "queue": "default",
-        "waiting": 8,
-        "oldest_seconds": 60.0,
-        "slots": 4,
-        "steps": [
-            {"step": 0, "waiting": 1, "oldest_seconds": 5.0},
-            {"step": 9, "waiting": 7, "oldest_seconds": 60.0},
-        ],
-    }
-
-
-def test_an_empty_queue_is_shown_with_nothing():
-    assert queue_facts("heavy", rows(), 0, NOW) == {
-        "queue": "heavy", "waiting": 0, "oldest_seconds": None, "slots": 0, "steps": []
+def test_the_oldest_message_of_a_step_may_stand_anywhere_in_it():
+    assert step_facts(3, 4, [message(990), b"{}", message(940), message(995)], NOW) == {
+        "step": 3, "waiting": 4, "oldest_seconds": 60.0
     }  # fmt: skip
 
 
-def test_a_step_whose_oldest_message_has_no_time_hides_no_other_one():
-    found = queue_facts("default", rows(step1=(2, b"{}"), step2=(1, message(970))), 1, NOW)
-    assert [one["oldest_seconds"] for one in found["steps"]] == [None, 30.0]
-    assert (found["waiting"], found["oldest_seconds"]) == (3, 30.0)
+def test_a_queue_shows_what_is_due_in_airflow_its_filled_steps_and_the_longest_wait_of_them():
+    steps = [
+        {"step": 0, "waiting": 1, "oldest_seconds": 5.0},
+        {"step": 1, "waiting": 2, "oldest_seconds": None},
+        {"step": 9, "waiting": 7, "oldest_seconds": 60.0},
+    ]
+    assert queue_facts("default", steps, 4, Due(30, 70.5)) == {
+        "queue": "default", "scheduled": 30, "scheduled_oldest_seconds": 70.5,
+        "waiting": 10, "oldest_seconds": 60.0, "slots": 4, "steps": steps,
+    }  # fmt: skip
+
+
+def test_an_empty_queue_is_shown_with_nothing():
+    assert queue_facts("heavy", [], 0, NOTHING_DUE) == {
+        "queue": "heavy", "scheduled": 0, "scheduled_oldest_seconds": None,
+        "waiting": 0, "oldest_seconds": None, "slots": 0, "steps": [],
+    }  # fmt: skip
 
 
 ONE = {"held": [], "queues": ["default"], "slots": 4}

@@ -1,4 +1,4 @@
-"""Runs in: airflow-apiserver; what waits in the broker as metrics of Prometheus, made anew for each request."""
+"""Runs in: airflow-apiserver; what waits for each queue as metrics of Prometheus, made anew for each request."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +10,10 @@ from airflow_celery_kit.worker.broker import PRIORITY_STEPS
 
 # What each one means, and its labels.
 GAUGES = {
+    "kit_queue_scheduled_tasks": ("Tasks that are due for a queue and wait in Airflow, for a slot of their pool or below a limit.", ("queue",)),
+    "kit_queue_scheduled_oldest_seconds": (
+        "Seconds that the first of these tasks had waited at the last look; 0 where none waits.", ("queue",)
+    ),
     "kit_queue_messages": ("Messages that wait in a queue and priority step; step 0 is taken first.", ("queue", "step")),
     "kit_queue_oldest_seconds": (
         "Seconds that the oldest message of a queue and priority step had waited at the last look; 0 where none waits.",
@@ -46,7 +50,9 @@ class QueueMetrics:
 
 
 def _of_queue(queue: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], float]]:
-    """Return one queue's samples. Empty steps are 0: a series that comes and goes spoils sums and alerts."""
+    """Return one queue's samples. Empty steps are 0, and what an older controller does not say: a series that comes and goes spoils sums."""
+    yield "kit_queue_scheduled_tasks", (queue["queue"],), queue.get("scheduled", 0)
+    yield "kit_queue_scheduled_oldest_seconds", (queue["queue"],), queue.get("scheduled_oldest_seconds") or 0.0
     if queue["slots"] is not None:
         yield "kit_queue_slots", (queue["queue"],), queue["slots"]
     seen = {one["step"]: one for one in queue["steps"]}

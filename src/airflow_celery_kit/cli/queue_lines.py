@@ -1,4 +1,4 @@
-"""Runs in: your shell; the lines of `kit status` about what waits in the broker."""
+"""Runs in: your shell; the lines of `kit status` about what waits for each queue, in Airflow and in the broker."""
 
 from typing import Any
 
@@ -15,11 +15,13 @@ def queue_lines(queues: Queues) -> Table | Text:
     if queues.unknown:
         return Text(f"queues unknown: {queues.unknown}", style="dim")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("queue", "waiting", "oldest", "slots", "by priority step"):
+    for title in ("queue", "in Airflow", "oldest", "in the broker", "oldest", "slots", "by priority step"):
         table.add_column(title)
     for queue in queues.seen:
         slots = UNKNOWN if queue["slots"] is None else str(queue["slots"])
-        table.add_row(Text(queue["queue"]), str(queue["waiting"]), waited(queue), slots, by_step(queue))
+        due = {"waiting": queue.get("scheduled", 0), "oldest_seconds": queue.get("scheduled_oldest_seconds")}
+        counted = (str(due["waiting"]), waited(due), str(queue["waiting"]), waited(queue))
+        table.add_row(Text(queue["queue"]), *counted, slots, by_step(queue))
     return table
 
 

@@ -65,6 +65,7 @@ def wait_until(
     """Return the first status that lacks nothing. Raises NotReadyError that says what is missing and where to look."""
     deadline = time.monotonic() + seconds
     while True:
+        begun = time.monotonic()
         seen = collect()
         reasons = lacks(seen)
         shown.show(seen.services, reasons)
@@ -73,7 +74,8 @@ def wait_until(
         if time.monotonic() > deadline:
             told = "; ".join(reason.text for reason in reasons[:3])
             raise NotReadyError(f"not ready after {seconds:.0f} s: {told}; {reasons[0].cure}")
-        time.sleep(POLL_SECONDS)
+        # On a machine that is busy starting, a look at everything takes long, and CPU from what it waits for.
+        time.sleep(max(POLL_SECONDS, 2 * (time.monotonic() - begun)))
 
 
 @click.command()

@@ -105,7 +105,8 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
             say("tidied", reply_queues=dropped)
 
     def show(connections: Connections, fence: Fence, _: float) -> None:
-        seen.write("queues", queues.look(connections.broker, time.time()), fence)
+        due = waiting.due(connections.metadata)
+        seen.write("queues", queues.look(connections.broker, time.time(), due), fence)
 
     order: dict[str, Chore] = {"ordering": ordering.look} if ordering else {}
     return order | {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg2.extras import execute_values
 
@@ -39,6 +39,29 @@ DELETE FROM kit.base_weight weight WHERE NOT EXISTS (
     WHERE ti.dag_id = weight.dag_id AND ti.run_id = weight.run_id AND ti.task_id = weight.task_id AND ti.map_index = weight.map_index
       AND (ti.state IS NULL OR ti.state NOT IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed')))
 """
+# A run that waits for its turn, or a Dag that is paused, is not due.
+DUE = """
+SELECT ti.queue, count(*), round(extract(epoch FROM clock_timestamp() - min(ti.scheduled_dttm)), 3)::float8
+FROM task_instance ti
+JOIN dag ON dag.dag_id = ti.dag_id
+JOIN dag_run run ON run.dag_id = ti.dag_id AND run.run_id = ti.run_id
+WHERE ti.state = 'scheduled' AND run.state = 'running' AND NOT dag.is_paused
+GROUP BY ti.queue
+"""
+
+
+class Due(NamedTuple):
+    """What is due for a queue and not sent yet: how many tasks, and for how many seconds the first of them."""
+
+    tasks: int
+    oldest_seconds: float | None
+
+
+def due(connection: Any) -> dict[str, Due]:
+    """Return what waits in Airflow by queue: for a slot of its pool, or below a limit of its Dag. Raises psycopg2.Error."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(DUE)
+        return {queue: Due(tasks, oldest) for queue, tasks, oldest in cursor.fetchall()}
 
 
 def are_concerned(connection: Any) -> bool:

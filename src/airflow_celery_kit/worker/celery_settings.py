@@ -34,7 +34,7 @@ def build() -> dict[str, Any]:
         # Flower sees workers and tasks through these events.
         "worker_send_task_events": True,
         "database_engine_options": DATABASE_OPTIONS,
-        "override_backends": {"db": "airflow_celery_kit.worker.result_backend:OneStatement"},
+        "override_backends": {"db": "airflow_celery_kit.worker.result_backend:chosen"},
         # A result that cannot be stored holds a slot of the executor, so the worker waits for its database.
         "result_backend_always_retry": True,
         "result_backend_max_sleep_between_retries_ms": 2000,

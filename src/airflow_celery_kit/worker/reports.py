@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from celery import bootsteps
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -19,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
 from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
+from airflow_celery_kit.worker.cpu import Cpu
 from airflow_celery_kit.worker.duplicates import STARTED
 from airflow_celery_kit.worker.hearing import Hearing
 
@@ -27,14 +27,13 @@ EVERY_SECONDS = 2.0
 LIFE_SECONDS = 10
 
 
-def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: int) -> str:
+def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: int, busy: float) -> str:
     """Return the JSON of a report.
 
     It holds the ids of the messages that are reserved or running here, the number of second deliveries dropped, the
-    queues and slots of this worker, and `busy`, the share of the machine's CPUs in use since the last report, 0 to 1.
+    queues and slots of this worker, and `busy`, the share of the CPU it may use that is in use, 0 to 1.
     """
     held = sorted({request.id for request in requests})
-    busy = round(psutil.cpu_percent() / 100, 2)
     return json.dumps({"held": held, "duplicates": duplicates, "queues": queues, "slots": slots, "busy": busy})
 
 
@@ -57,7 +56,7 @@ class Reporter(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self.timer: Any = None
-        self.hearing = Hearing()
+        self.hearing, self.cpu = Hearing(), Cpu()
         self.refused = ""
         # Which queues this worker is for; a consumer that lost them knows of none.
         self.queues = [str(queue) for queue in consumer.app.amqp.queues.consume_from]
@@ -86,7 +85,8 @@ class Reporter(bootsteps.StartStopStep):
     def write(self, client: Any, key: str, slots: int) -> None:
         """Write the report. A broker that is full refuses it, which is no fault of the worker's: said once."""
         try:
-            client.set(key, report(in_hands(), STARTED.dropped, self.queues, slots), ex=LIFE_SECONDS)
+            said = report(in_hands(), STARTED.dropped, self.queues, slots, self.cpu.busy())
+            client.set(key, said, ex=LIFE_SECONDS)
         except ResponseError as problem:
             if str(problem) != self.refused:
                 get_logger(__name__).warning("the broker refuses this worker's report: %s", problem)

@@ -1,20 +1,28 @@
 """Runs in: workers, which store results, and the scheduler, which reads them in each loop; Celery's database backend with less to do.
 
 Celery makes a new engine, with a new connection, for each access of a process that was not forked, as the scheduler is; and reads a row
-before it writes it. Here a process keeps one engine, and a result is one statement. Named in `override_backends` (Celery's settings).
+before it writes it. Here a process keeps one engine, and a result is one statement. `chosen` is named in `override_backends` (Celery's
+settings).
 """
 
 import os
 from functools import cached_property
 from typing import Any
 
+from celery.backends import database
 from celery.backends.database import DatabaseBackend, retry
 from celery.backends.database.session import SessionManager
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
+from airflow_celery_kit import patching
 from airflow_celery_kit.keepalive import KEEPALIVE
 
+WRITTEN_AGAINST = {
+    "DatabaseBackend._store_result": "5cff85473548",
+    "SessionManager.get_engine": "342c52568c83",
+    "SessionManager.invalidate": "d321a9ce437e",
+}
 KEYS = frozenset({"id", "task_id"})
 # The provider empties Celery's own options. A connection that was cut is noticed before it is used, a frozen one after about 20 s
 # (SQLAlchemy, create_engine; libpq, connection parameters).
@@ -98,3 +106,9 @@ class OneStatement(DatabaseBackend):
         return new.on_conflict_do_update(
             index_elements=[table.c.task_id], set_={name: new.excluded[name] for name in self.columns}
         )
+
+
+def chosen(*args: Any, **options: Any) -> DatabaseBackend:
+    """Return the backend of a Celery app: Celery's own where Celery's code is not the one that this was written against."""
+    known = patching.fits("one statement for a result", database, WRITTEN_AGAINST)
+    return (OneStatement if known else DatabaseBackend)(*args, **options)

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_celery_kit import env_file
 from tests.slack import PATIENCE
-from tests.stack.conftest import missing, ports_from, show_wreck
+from tests.stack.conftest import leaving, missing, ports_from, show_wreck
 from tests.stack.faults import inject
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import BOTH, EMBEDDED, SHORT_SECONDS, Fault
@@ -61,7 +61,7 @@ def columns(config: pytest.Config, fault: Fault) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def faulty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def faulty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A ready stack with three workers and the Dags of these tests; the param is its column."""
     column = request.param
     runtime = EMBEDDED if column == "stock" else column
@@ -73,13 +73,11 @@ def faulty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = (Path(kept) if kept else tmp_path_factory.mktemp("faults")) / column
     root = copy_checkout(folder)
     started = Stack(root, runtime)
-    try:
-        start(started, column)
-        yield started
-    finally:
-        show_wreck(request, started)
-        if not kept:
-            started.remove()
+    if not kept:
+        leaving(request.config).callback(started.remove)
+    leaving(request.config).callback(show_wreck, request, started)
+    start(started, column)
+    return started
 
 
 def start(fresh: Stack, column: str) -> None:

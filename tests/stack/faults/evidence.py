@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 from tests.stack.faults.faults import Fault
 from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack
+from tests.stack.harness.workspace import ROOT
 
 
 class NotStruckError(Exception):
@@ -62,7 +64,7 @@ class Evidence:
         """Append this evidence to a file of JSON lines; `problem` is empty when the bar held."""
         line = {
             "fault": self.fault.name, "column": self.column, "outage": self.outage, "problem": problem,
-            "measured": self.measured, "machine": machine(), "date": datetime.now(UTC).date().isoformat(), **self.outcome(),
+            "measured": self.measured, "machine": machine(), "commit": commit(), "date": datetime.now(UTC).date().isoformat(), **self.outcome(),
         }  # fmt: skip
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -76,6 +78,12 @@ class Evidence:
             with contextlib.suppress(Exception):
                 failed += load.states().get("failed", 0)
         return {"sent": sum(load.tasks for load in self.loads), "ended": ended, "failed": failed, "twice": twice}
+
+
+def commit() -> str:
+    """Return the commit that is measured, with `-dirty` behind it where files differ; nothing outside a repository."""
+    command = ["git", "describe", "--always", "--abbrev=9", "--dirty", "--exclude=*"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def machine() -> str:

@@ -38,6 +38,7 @@ def killed(instance: str) -> Callable[[Evidence], None]:
     def fault(evidence: Evidence) -> None:
         victims = inject.tree(evidence.stack, instance)
         evidence.stack.kit("kill", instance)
+        inject.wait_gone(victims)
         evidence.struck(not any(alive(one.pid) for one in victims), f"{instance} dead")
 
     return fault

@@ -161,6 +161,7 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     victims = inject.tree(stack, VICTIM)
     with kills.of(VICTIM):
         stack.kit("kill", VICTIM)
+    inject.wait_gone(victims)
     evidence.struck(not any(alive(one.pid) for one in victims), "a worker's tree dead")
     load.wait_ended()
     first = {one["index"]: one["at"] for one in reversed(load.receipts("start"))}

@@ -22,5 +22,5 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float, explain: C
             return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds * PATIENCE:.0f} s for {what}; last look: {seen!r}; {explain()}")
-        # What takes long to look at leaves as much time to what it looks at.
-        time.sleep(max(0.3, time.monotonic() - begun))
+        # What takes long to look at leaves twice the time to what it looks at.
+        time.sleep(max(0.3, 2 * (time.monotonic() - begun)))
