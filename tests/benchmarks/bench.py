@@ -113,6 +113,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure what was asked for, then write the page, unless the evidence went elsewhere; return 1 when a bar is missed."""
     options = arguments()
+    # The stacks are copies: what changes in the checkout from here on is not measured.
+    commit()
     turns = list(plan(options.loads, options.pairs))
     names = dict.fromkeys(side for load in options.loads for side in load.sides)
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), names) as sides:

@@ -7,6 +7,7 @@ import platform
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ class Evidence:
         return {"sent": sum(load.tasks for load in self.loads), "ended": ended, "failed": failed, "twice": twice}
 
 
+@cache
 def commit() -> str:
-    """Return the commit that is measured, with `-dirty` behind it where files differ; nothing outside a repository."""
+    """Return the commit that is measured, as it was when this was asked first, with `-dirty` behind it where files differ; nothing outside a repository."""
     command = ["git", "describe", "--always", "--abbrev=9", "--dirty", "--exclude=*"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
