@@ -83,7 +83,7 @@ class Evidence:
 
 @cache
 def commit() -> str:
-    """Return the commit that is measured, as it was when this was asked first, with `-dirty` behind it where files differ; nothing outside a repository."""
+    """Return the commit that was there when this was asked first, `-dirty` behind it where files differ; nothing outside a repository."""
     command = ["git", "describe", "--always", "--abbrev=9", "--dirty", "--exclude=*"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
