@@ -31,6 +31,13 @@ def on(load: Load, worker: str, what: str = "start") -> list[dict]:
     return [one for one in load.receipts(what) if one["host"].endswith(worker)]
 
 
+def every(seconds: float, times: int) -> Iterator[int]:
+    """Give numbers in so many seconds' distance."""
+    for number in range(times):
+        yield number
+        time.sleep(seconds)
+
+
 def unfinished_on(load: Load, worker: str) -> set[int]:
     """Return the tasks that have started on a worker and not ended."""
     return {one["index"] for one in on(load, worker)} - {one["index"] for one in load.receipts("end")}
@@ -155,8 +162,9 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     load = evidence.load(tasks=36, seconds=10)
     load.wait_started(12)
     wait_for("a queue", lambda: stack.waiting() >= 12, 30)
-    delivered = lambda: stack.broker().hlen("unacked")  # noqa: E731
-    wait_for("no more deliveries than slots", lambda: delivered() == len(WORKERS) * SLOTS, 8, delivered)
+    # Fewer where a worker has lost its connection before: Celery then takes one message more with each task that ends.
+    looks = [stack.broker().hlen("unacked") for _ in every(0.2, times=25)]
+    assert 0 < max(looks) <= len(WORKERS) * SLOTS, looks
     started, at, kills = {one["index"] for one in load.receipts("start")}, time.time(), Kills()
     victims = inject.tree(stack, VICTIM)
     with kills.of(VICTIM):
