@@ -17,7 +17,10 @@ STATIC = ("airflow", "finish-first")
 
 
 def policy(name: str) -> Policy | None:
-    """Return a policy by its name, None for one that weighs nothing again. Raises ImportError or TypeError for one that is none."""
+    """Return a policy by its name, None for one that weighs nothing again.
+
+    Raises ImportError or TypeError for one that is none, and whatever its module raises.
+    """
     if name in STATIC:
         return None
     found = POLICIES.get(name) or _own(name)
@@ -26,10 +29,9 @@ def policy(name: str) -> Policy | None:
 
 def _own(name: str) -> type[Policy]:
     module, _, attribute = name.rpartition(".")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (AttributeError, ValueError) as problem:
-        raise ImportError(f"priority policy {name!r}: there is no such class") from problem
+    found = getattr(import_module(module), attribute, None) if module else None
+    if found is None:
+        raise ImportError(f"priority policy {name!r}: there is no such class")
     if not (isinstance(found, type) and issubclass(found, Policy)):
         raise TypeError(f"priority policy {name!r} is no subclass of {Policy.__module__}.Policy")
     return found
