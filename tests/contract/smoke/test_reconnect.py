@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_celery_kit.worker.broker import TRANSPORT_OPTIONS
-from tests.contract.servers import START_SECONDS
+from tests.contract.servers import START_SECONDS, wait_for
 from tests.contract.smoke.app import QUEUE
 
 LOST = "consumer: Connection to broker lost"
@@ -28,6 +28,7 @@ def test_a_running_task_is_delivered_again_after_a_reconnect(bench):
     worker.says("received", times=2)
     assert bench.receipts("end", "a") == []
     bench.open("a")
+    wait_for("the end of both", lambda: len(bench.receipts("end", "a")) == 2)
     bench.drained()
     assert [len(bench.receipts(what, "a")) for what in ("start", "end")] == [2, 2]
 
