@@ -57,11 +57,13 @@ def start_instance(file):
 def test_a_restarted_instance_ends_what_its_killed_predecessor_left_and_nothing_else(tmp_path):
     first, orphan = start_instance(tmp_path / "worker-1.group")
     other, stranger = start_instance(tmp_path / "worker-2.group")
+    left = psutil.Process(orphan)
     first.kill()
     first.wait()
-    assert psutil.pid_exists(orphan)
+    assert left.is_running()
     again, child = start_instance(tmp_path / "worker-1.group")
-    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    psutil.wait_procs([left], timeout=5)
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
     assert [psutil.pid_exists(pid) for pid in (stranger, child)] == [True, True]
     for process in (other, again):
         os.killpg(process.pid, 9)

@@ -54,6 +54,10 @@ class Broker:
         except valkey.exceptions.ConnectionError:
             return False
 
+    def has_written(self) -> bool:
+        """Whether nothing waits to be written: while the disk is busy with `everysec`, a write waits for up to two seconds."""
+        return self.client.info("persistence")["aof_buffer_length"] == 0
+
     def start(self) -> None:
         """Start it with the data it had; return when it answers."""
         user = self.servers.user
@@ -65,7 +69,8 @@ class Broker:
         wait_for("Valkey", self.answers)
 
     def kill(self) -> None:
-        """Kill it; return when it is gone."""
+        """Kill it with all that it acknowledged written; return when it is gone."""
+        wait_for("the append-only file", self.has_written)
         self.process.kill()
         assert self.process.wait(START_SECONDS) == -signal.SIGKILL
         assert not self.answers()
