@@ -17,11 +17,13 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     from airflow.sdk.execution_time import comms, supervisor, task_runner
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
     from celery.backends import database
+    from celery.concurrency.asynpool import AsynPool
+    from celery.worker.consumer.consumer import Consumer
 
     from airflow_celery_kit.api import layers, threads
     from airflow_celery_kit.dag_processor import permissions, requests
     from airflow_celery_kit.scheduler import mapped, pace, wake
-    from airflow_celery_kit.worker import adapters, log_levels, result_backend, task_supervisor
+    from airflow_celery_kit.worker import adapters, log_levels, result_backend, slots, task_supervisor
 
     adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
     woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace)]
@@ -39,12 +41,14 @@ def changes() -> list[tuple[object, dict[str, str]]]:
         (DagFileProcessorManager, requests.WRITTEN_AGAINST),
         (supervisor, log_levels.WRITTEN_AGAINST),
         (database, result_backend.WRITTEN_AGAINST),
+        (Consumer, slots.WRITTEN_AGAINST),
+        (AsynPool, slots.POOL_WRITTEN_AGAINST),
     ]
 
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 33
+    assert sum(len(against) for _, against in found) == 37
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery import bootsteps
-from celery.worker import state
 from kombu.transport import redis
 from kombu.utils.functional import LRUCache
 
 from airflow_celery_kit import patching
 from airflow_celery_kit.core.priorities import LAST
+from airflow_celery_kit.worker import slots
 
 SHARE = 0.125
 HOLD_SECONDS = 0.25
@@ -121,7 +121,7 @@ class Patience(bootsteps.StartStopStep):
         ask, steps = channel._brpop_start, channel.priority_steps
 
         def start(timeout: float | None = None) -> Any:
-            limit = HOLDS.limit(consumer.pool.num_processes - len(state.reserved_requests))
+            limit = HOLDS.limit(slots.free(consumer))
             if limit is None:
                 return ask(timeout)
             channel.priority_steps = steps[: limit[0]]

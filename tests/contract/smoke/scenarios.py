@@ -144,16 +144,15 @@ SHUTDOWNS = (
 CONNECTIONS = (
     Scenario(
         f"{PREFETCH}::test_reducing_prefetch_count",
-        "test_broker_restart.py::test_the_prefetch_count_goes_down_by_each_running_task_and_up_again",
+        "test_broker_restart.py::test_as_many_messages_are_taken_after_each_restart_as_slots_are_free",
     ),
     Scenario(
         f"{PREFETCH}::test_prefetch_count_restored",
-        "test_broker_restart.py::test_the_prefetch_count_goes_down_by_each_running_task_and_up_again",
+        "test_broker_restart.py::test_as_many_messages_are_taken_after_each_restart_as_slots_are_free",
     ),
     Scenario(
         f"{PREFETCH}::test_prefetch_count_restored",
         "test_broker_restart.py::test_a_free_slot_takes_the_next_task_while_others_still_run",
-        "Celery 5.6.3 may hand a task to a busy process after a reconnect (celery#10346)",
     ),
     Scenario(
         f"{PREFETCH}::test_cancel_tasks_on_connection_loss::test_max_prefetch_passed_on_broker_restart",
@@ -161,7 +160,7 @@ CONNECTIONS = (
     ),
     Scenario(
         "test_consumer.py::test_worker_enable_prefetch_count_reduction_false::test_max_prefetch_not_passed_on_broker_restart",
-        "test_broker_restart.py::test_no_more_tasks_run_than_there_are_slots",
+        "test_broker_restart.py::test_a_full_worker_leaves_messages_to_others_after_a_restart",
     ),
     Scenario(
         "test_consumer.py::test_consumer::test_worker_consume_tasks_after_redis_broker_restart",

@@ -1,8 +1,7 @@
 """Runs in: contract tests; the broker is killed and comes back."""
 
-import pytest
+import time
 
-from tests.contract.servers import wait_for
 from tests.contract.smoke.test_reconnect import CONNECTED, LOST
 from tests.contract.smoke.test_shutdown import PATIENCE
 
@@ -74,53 +73,51 @@ def test_cancelled_tasks_leave_their_slots_to_others(bench):
     assert bench.receipts("end", names[0]) == []
 
 
-@pytest.mark.parametrize("reduces", [True, False])
-def test_no_more_tasks_run_than_there_are_slots(bench, reduces):
-    worker = bench.start(slots=SLOTS, worker_enable_prefetch_count_reduction=reduces)
+def test_a_full_worker_leaves_messages_to_others_after_a_restart(bench):
+    worker = bench.start(slots=SLOTS)
     names = [f"long-{number}" for number in range(SLOTS)]
     bench.hold(*names)
     restart(bench, worker)
     bench.send("note", "after")
-    worker.says("received", times=SLOTS + 1)
-    assert bench.receipts("end", "after") == []
+    bench.start()
+    bench.wait("end", "after")
+    assert worker.count("received") == SLOTS
     bench.open(*names)
-    bench.wait("end", *names, "after")
-    bench.drained()
+    works(bench, "last")
     assert [len(bench.receipts("start", name)) for name in names] == [1] * SLOTS
 
 
-def test_the_prefetch_count_goes_down_by_each_running_task_and_up_again(bench):
+def test_as_many_messages_are_taken_after_each_restart_as_slots_are_free(bench):
     worker = bench.start(slots=SLOTS)
-    names = [f"long-{number}" for number in range(SLOTS)]
-    bench.hold(*names)
-    while names:
+    running = [f"first-{number}" for number in range(SLOTS)]
+    bench.hold(*running)
+    for round_ in range(SLOTS):
         restart(bench, worker)
-        worker.says(
-            f"Temporarily reducing the prefetch count to {max(1, SLOTS - len(names))} to avoid over-fetching "
-            f"since {len(names)} tasks are currently being processed."
-        )
-        bench.open(names.pop())
-        wait_for("its acknowledgement", lambda: bench.broker.unacknowledged() == len(names))
-    worker.says(f"The prefetch count will be gradually restored to {SLOTS} as the tasks complete processing.", SLOTS)
-    works(bench, *(f"note-{number}" for number in range(2 * SLOTS)))
-    worker.says(f"Prefetch count has been restored to the maximum of {SLOTS}")
+        waiting = [f"{round_}-{number}" for number in range(SLOTS)]
+        for name in waiting:
+            bench.send("hold", name)
+        bench.open(*running[:round_])
+        bench.wait("start", *waiting[:round_])
+        time.sleep(1)
+        assert bench.broker.messages() == (SLOTS - round_, SLOTS)
+        bench.open(*running, *waiting)
+        bench.wait("end", *running, *waiting)
+        bench.drained()
+        bench.hold(*(running := [f"again-{round_}-{number}" for number in range(SLOTS)]))
+
+
+def test_celery_counts_all_slots_after_a_restart(bench):
+    worker = bench.start(slots=SLOTS)
+    bench.hold("long")
+    restart(bench, worker)
     (found,) = bench.sender.control.inspect([worker.name], timeout=30).stats().values()
     assert found["prefetch_count"] == SLOTS
 
 
-FORGETS = pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="Celery 5.6.3 forgets at a reconnect which pool processes are busy and may hand a task to one of them, "
-    "where it waits for the running one to end though another process is free (celery#10346)",
-)
-
-
-def test_a_free_slot_takes_the_next_task_while_others_still_run(bench, request):
+def test_a_free_slot_takes_the_next_task_while_others_still_run(bench):
     worker = bench.start(slots=SLOTS)
     bench.hold(*(f"long-{number}" for number in range(SLOTS - 1)))
     restart(bench, worker)
-    request.applymarker(FORGETS)
     # Which process gets a task is drawn by lot: this often, nobody is lucky.
     for number in range(20):
         bench.send("note", f"note-{number}")
