@@ -53,7 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def scope_of(nodeid: str) -> str:
     """Return what tests share that must run in one process: `stack-compose` for those on the Compose stack, else their folder."""
     kind = "faults" if "/faults/" in nodeid else nodeid.split("/")[1]
-    runtime = re.search(r"\[(embedded|compose|stock)\b", nodeid) if kind in ("stack", "faults") else None
+    runtime = re.search(r"[\[-](embedded|compose|stock)\b", nodeid) if kind in ("stack", "faults") else None
     return f"{kind}-{runtime[1]}" if runtime else kind
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tests.benchmarks import growth
 from tests.benchmarks.drawing import COLOURS, drawing
 from tests.benchmarks.evidence import SIDES, Line, collect, median
-from tests.benchmarks.task_charts import draw_fan_out, draw_order, spans_of
+from tests.benchmarks.task_charts import draw_fan_out, draw_order, draw_waits, spans_of
 from tests.benchmarks.workloads import WORKLOADS
 
 MARKS = {100: ("o", ":"), 400: ("s", "--"), 1600: ("D", "-")}
@@ -87,11 +87,14 @@ FAN_OUT = Chart(
 ORDER = Chart(
     "benchmarks-order.svg", "tasks of twenty chains over time", lambda lines: spans_of(lines, "o", 4), draw_order
 )
+WAITS = Chart(
+    "benchmarks-waits.svg", "tasks that wait beside urgent work", lambda lines: spans_of(lines, "s", 4), draw_waits
+)
 GROWTH = Chart("benchmarks-growth.svg", "tasks a second over workers", growth.points, draw_growth)
 
 
 def draw(lines: list[Line], folder: Path) -> None:
     """Draw every chart that there are data for."""
-    for chart in (SECONDS, FAN_OUT, ORDER, GROWTH):
+    for chart in (SECONDS, FAN_OUT, ORDER, WAITS, GROWTH):
         if data := chart.data(lines):
             chart.draw(data, folder / chart.file)

@@ -17,6 +17,7 @@ from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.runtimes.environment import LOOPBACK
 from tests.benchmarks import cpu
 from tests.benchmarks.hearing import Moments, heard
+from tests.benchmarks.waits import BOUND_SECONDS
 from tests.stack.conftest import ports_from
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
@@ -28,18 +29,25 @@ FIRST_PORTS = {"stock": 26080, "kit": 27080, "fifo": 28080}
 # The same services and slots on both sides. PARALLELISM is twice the slots of the four workers of load (i); what one Dag run may
 # have under way stands in the Dags themselves (`bench_parts.py`), because stock does not read that knob.
 SLOTS = 4
-KNOBS = {"WORKERS": "1", "WORKER_CONCURRENCY": str(SLOTS), "PARALLELISM": "32", "COMPOSE_PROFILES": ""}
+KNOBS = {
+    "WORKERS": "1", "WORKER_CONCURRENCY": str(SLOTS), "PARALLELISM": "32", "COMPOSE_PROFILES": "",
+    "LONGEST_WAIT": f"{BOUND_SECONDS}s",
+}  # fmt: skip
 WORKER = "airflow-worker"
 SCALE_SECONDS = 180
 OWN_KNOBS = {"stock": {"CONTROLLERS": "0"}, "kit": {}, "fifo": {"PRIORITY_POLICY": "airflow"}}
+# All tasks are equal: what is asked for first runs first.
+FIFO = "AIRFLOW__CORE__DEFAULT_TASK_WEIGHT_RULE=absolute\n"
 
 RUNS = (
     "SELECT min(extract(epoch FROM queued_at)), max(extract(epoch FROM end_date)) FROM dag_run WHERE run_id = ANY(%s)"
 )
 TASKS = """
 SELECT dag_id, run_id, task_id, map_index, state, hostname, extract(epoch FROM queued_dttm), extract(epoch FROM start_date),
-       extract(epoch FROM end_date), external_executor_id FROM task_instance WHERE run_id = ANY(%s) ORDER BY start_date
+       extract(epoch FROM end_date), external_executor_id, extract(epoch FROM scheduled_dttm)
+FROM task_instance WHERE run_id = ANY(%s) ORDER BY start_date
 """
+MOMENTS = ("due", "queued", "sent", "taken", "start", "end")
 KNOWN = "SELECT 1 FROM dag WHERE dag_id = ANY(%s)"
 OPEN = "SELECT count(*) FROM dag_run WHERE run_id = ANY(%s) AND state IN ('queued', 'running')"
 
@@ -128,12 +136,12 @@ class Side:
 
     def _timed(self, runs: list[str], used: dict[str, float], moments: Moments) -> Timed:
         begun, ended = map(float, self._rows(RUNS, runs)[0])
-        names = ("dag", "run", "task", "index", "state", "host", "queued", "start", "end", "message")
+        names = ("dag", "run", "task", "index", "state", "host", "queued", "start", "end", "message", "due")
         tasks = [dict(zip(names, row, strict=True)) for row in self._rows(TASKS, runs)]
         assert {task["state"] for task in tasks} == {"success"}, f"{self.name}: not every task has succeeded"
         for task in tasks:
             task.update(moments.get(task["message"], {}))
-            known = [moment for moment in ("queued", "sent", "taken", "start", "end") if moment in task]
+            known = [moment for moment in MOMENTS if task.get(moment) is not None]
             task.update({moment: round(float(task[moment]) - begun, 3) for moment in known})
         return Timed(ended - begun, min(task["start"] for task in tasks), tuple(tasks), used)
 
@@ -165,6 +173,9 @@ def prepare(stack: Stack, name: str) -> None:
     """Write a stack's knobs and put the workloads among its Dags; for `stock`, lay Airflow's own configuration over the kit's."""
     if name == "stock":
         shutil.copytree(STOCK, stack.root, dirs_exist_ok=True)
+    if name == "fifo":
+        with (stack.root / "config" / "airflow.env").open("a") as settings:
+            settings.write(FIFO)
     for path in (HERE / "dags").glob("*.py"):
         shutil.copy(path, stack.root / "dags")
     stack.make("init")

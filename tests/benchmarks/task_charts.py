@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.benchmarks.drawing import COLOURS, drawing
 from tests.benchmarks.evidence import SIDES, Line
+from tests.benchmarks.waits import BOUND_SECONDS
 
 # Dark to light, so that the order of the steps is seen without a legend.
 STEPS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#f0d80c")
@@ -29,6 +30,23 @@ def draw_fan_out(runs: Spans, path: Path) -> None:
             axes.set(title=f"{side}{done}", xlabel="seconds since the trigger")
             axes.grid(axis="x")
         plots[0].set_ylabel("tasks of the fan-out, by start")
+        plots[0].invert_yaxis()
+
+
+def draw_waits(runs: Spans, path: Path) -> None:
+    """Draw urgent tasks as grey bars, and those that may wait as coloured ones behind a thin line since they could run."""
+    with drawing(path, (13, 5), len(SIDES)) as plots:
+        for axes, side in zip(plots, SIDES, strict=True):
+            spans = runs.get(side, [])
+            for place, (begun, ended, due, urgent) in enumerate(spans):
+                if not urgent:
+                    axes.plot([due, begun], [place, place], color=COLOURS[side], linewidth=0.8)
+                axes.barh(place, max(ended - begun, 0.5), 0.9, begun, color="#c8c8c8" if urgent else COLOURS[side])
+            waits = [begun - due for begun, _, due, urgent in spans if not urgent]
+            longest = f": longest wait {max(waits):.0f} s of {BOUND_SECONDS} s" if waits else ""
+            axes.set(title=f"{side}{longest}", xlabel="seconds since the trigger", yticks=[])
+            axes.grid(axis="x")
+        plots[0].set_ylabel("tasks, by start")
         plots[0].invert_yaxis()
 
 

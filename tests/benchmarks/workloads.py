@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.benchmarks import growth, idle, order, spans
+from tests.benchmarks import growth, idle, order, spans, waits
 from tests.benchmarks.evidence import KIT, SIDES
 from tests.benchmarks.sides import SLOTS, Side, Timed
 
@@ -39,6 +39,11 @@ def first_start(side: Side, timed: Timed) -> Figures:
 def in_order(side: Side, timed: Timed) -> Figures:
     """How far the order of work is from the best one."""
     return order.figures(order.steps_of(timed.tasks), SLOTS)
+
+
+def in_time(side: Side, timed: Timed) -> Figures:
+    """How long the longest of the waits was."""
+    return waits.figures(timed.tasks)
 
 
 def at_rest(side: Side, timed: Timed) -> Figures:
@@ -95,10 +100,18 @@ WORKLOADS = (
     Workload("o", "20 chains of 5 x 2 s", ("bench_order",) * CHAINS, in_order, kept=spans.steps, listen=True),
     Workload(
         "p",
-        "20 chains of 5 x 2 s, beside the kit's own FIFO",
+        "20 chains of 5 x 2 s, beside the kit with all tasks equal, first come, first served",
         ("bench_order",) * CHAINS,
         kept=spans.none,
         sides=("fifo", KIT),
+    ),
+    Workload(
+        "s",
+        "8 tasks without urgency while urgent ones of 2 s have no end",
+        (waits.URGENT, waits.AGED),
+        in_time,
+        pairs=3,
+        kept=waits.spans,
     ),
     Workload("g", "nothing to do for a minute", (), at_rest),
     Workload("f", "trigger to first task start", ("bench_first",), first_start),

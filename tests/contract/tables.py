@@ -7,10 +7,12 @@ CREATE TABLE task_instance (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), run_id varchar(250), task_id varchar(250), map_index int,
     try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
     last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz, priority_weight int,
-    operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8, end_date timestamptz
+    operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8,
+    start_date timestamptz, end_date timestamptz
 );
 CREATE TABLE dag_run (
-    id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz
+    id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz,
+    end_date timestamptz
 );
 CREATE TABLE dag (
     dag_id varchar(250) PRIMARY KEY, is_paused boolean, is_stale boolean NOT NULL DEFAULT false,

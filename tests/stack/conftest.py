@@ -25,7 +25,7 @@ RUNTIMES = ("compose", "embedded")
 FIRST_PORTS = {"embedded": 21080, "compose": 22080}
 
 KNOBS = {
-    "LONGEST_WAIT": "20s",
+    "LONGEST_WAIT": "40s",
     "WORKER_QUEUES": "default,fast_tasks",
     "HEAVY_WORKER_QUEUES": "heavy,heavy_tasks",
 }

@@ -91,7 +91,7 @@ def test_the_changes_inside_airflow_are_in_place(stack: Stack) -> None:
     assert listening == (1,)
     triggers = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'kit_wake' AND tgenabled = 'O' ORDER BY 1"
     assert {table for (table,) in stack.sql(triggers, database="airflow")} == set(wake.TABLES)
-    for name in ("airflow-scheduler-1", "airflow-dag-processor-1", "airflow-worker-1"):
+    for name in ("airflow-apiserver-1", "airflow-scheduler-1", "airflow-dag-processor-1", "airflow-worker-1"):
         said = stack.kit("logs", name, "--lines", "5000").stdout
         assert "Airflow's own way stays" not in said
         assert "each fork loads for itself" not in said

@@ -25,13 +25,16 @@ ORDER = {"seconds": 8.0, "mean completion / lower bound": 1.1, "first chain done
 # Two chains of two steps: in turn, and one after the other.
 IN_TURN = [[0, 2, 1, 1], [2, 4, 2, 1], [4, 6, 1, 2], [6, 8, 2, 2]]
 FINISHED_FIRST = [[0, 2, 1, 1], [2, 4, 1, 2], [4, 6, 2, 1], [6, 8, 2, 2]]
+# A task that waits, behind and between two urgent ones.
+STARVES, IN_TIME = [[0, 2, 0, 1], [2, 4, 0, 1], [4, 5, 1, 0]], [[0, 2, 0, 1], [2, 3, 1, 0], [3, 5, 0, 1]]
 GROWTH = [*both("i1x100", grown(2.5), grown(10.0)), *both("i4x1600", grown(5.0), grown(20.0))]
 ALL = [
     *both("a", {"seconds": 30.0}, {"seconds": 9.0}, stock=[[1, 2]], kit=[[0, 1]]),
     *both("o", ORDER | {"seconds": 12.0}, ORDER, stock=IN_TURN, kit=FINISHED_FIRST),
+    *both("s", {"longest wait": 3.0}, {"longest wait": 1.0}, stock=STARVES, kit=IN_TIME),
     *GROWTH,
 ]
-FILES = {"benchmarks.svg", "benchmarks-tasks.svg", "benchmarks-order.svg", "benchmarks-growth.svg"}
+FILES = {f"benchmarks{name}.svg" for name in ("", "-tasks", "-order", "-waits", "-growth")}
 
 
 def test_every_chart_is_drawn_and_is_the_same_for_the_same_figures(tmp_path):

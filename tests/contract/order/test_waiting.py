@@ -124,6 +124,34 @@ def test_durations_are_the_median_of_the_last_runs_whatever_they_are_called(read
     assert {task.expected for task in durations.of(waiting.read(kit), kit, 161.0)} == {7.0, None}
 
 
+def test_a_task_that_has_succeeded_for_the_first_time_is_known_before_a_minute_is_over(ready, kit):
+    ready.query(TASK, "load", "scheduled", None, 64, 0, **METADATA)
+    durations = Durations()
+    assert [task.expected for task in durations.of(waiting.read(kit), kit, 100.0)] == [None]
+    ready.query(
+        "INSERT INTO task_instance (dag_id, run_id, task_id, state, duration, end_date)"
+        " VALUES ('sales', 'r1', 'load', 'success', 3, now())", **METADATA,
+    )  # fmt: skip
+    assert [task.expected for task in durations.of(waiting.read(kit), kit, 109.0)] == [None]
+    assert [task.expected for task in durations.of(waiting.read(kit), kit, 111.0)] == [3.0]
+
+
+def test_what_a_run_takes_from_a_task_on_is_the_median_of_runs_that_ended(ready, kit):
+    for number, seconds in enumerate((50, 70, 400, None)):
+        run = f"r{number}"
+        ready.query(
+            "INSERT INTO task_instance (dag_id, run_id, task_id, state, duration, start_date, end_date)"
+            " VALUES ('sales', %s, 'load', 'success', 9, now(), now())", run, **METADATA,
+        )  # fmt: skip
+        ready.query(
+            "INSERT INTO dag_run (dag_id, run_id, state, end_date) VALUES ('sales', %s, 'success', now() + %s * interval '1 s')",
+            run, seconds, **METADATA,
+        )  # fmt: skip
+    ready.query(TASK, "load", "scheduled", None, 64, 0, **METADATA)
+    (task,) = Durations().of(waiting.read(kit), kit, 100.0)
+    assert (task.expected, task.remaining) == (9.0, pytest.approx(70.0, abs=5))
+
+
 def test_the_last_runs_are_the_last_ones(ready, kit):
     for age, duration in enumerate([5] * LAST_RUNS + [900] * 30):
         ready.query(

@@ -155,6 +155,10 @@ CONNECTIONS = (
         "test_broker_restart.py::test_a_free_slot_takes_the_next_task_while_others_still_run",
     ),
     Scenario(
+        f"{PREFETCH}::test_prefetch_count_restored",
+        "test_broker_restart.py::test_celery_counts_all_slots_after_a_restart",
+    ),
+    Scenario(
         f"{PREFETCH}::test_cancel_tasks_on_connection_loss::test_max_prefetch_passed_on_broker_restart",
         "test_broker_restart.py::test_cancelled_tasks_leave_their_slots_to_others",
     ),

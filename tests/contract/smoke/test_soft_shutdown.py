@@ -123,7 +123,7 @@ def test_an_idle_worker_waits_too_where_it_is_told_to(bench, soft):
 
 def test_a_message_that_waits_for_its_hour_goes_back_too(bench, soft):
     worker = soft(worker_enable_soft_shutdown_on_idle=True)
-    sent = bench.send("note", "later", countdown=8)
+    sent = bench.send("note", "later", countdown=15)
     worker.says(f"note[{sent}] received")
     worker.send(COLD)
     assert worker.exits() == os.EX_OK

@@ -176,7 +176,8 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
         "everything started", max(when for index, when in first.items() if index not in started) - at, at_most=60
     )
     assert unexplained([load], kills) == []
-    assert load.started_twice() == load.second_attempts() != set()
+    # One that was killed before its first line has left a receipt of its second run alone.
+    assert load.started_twice() <= load.second_attempts() != set()
 
 
 @pytest.mark.fault(Fault.TASK_OUT_OF_MEMORY)

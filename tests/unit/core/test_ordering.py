@@ -76,6 +76,14 @@ def test_slack_is_what_is_left_beyond_the_task_s_own_time():
     assert order(Deadline(), short, long) == ["long", "short"]
 
 
+def test_slack_counts_all_that_is_left_of_a_run():
+    first, last = (
+        replace(TASK, id="first", deadline=600.0, expected=1.0, remaining=590.0),
+        replace(TASK, id="last", deadline=300.0, expected=10.0, remaining=10.0),
+    )
+    assert order(Deadline(), last, first) == ["first", "last"]
+
+
 def test_short_work_goes_first_and_long_work_is_not_left_for_ever():
     tasks = [
         replace(TASK, id=name, expected=seconds) for name, seconds in (("hour", 3600.0), ("new", None), ("blink", 0.1))

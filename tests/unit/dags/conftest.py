@@ -1,15 +1,11 @@
 """Parses the Dags as Airflow does, in an Airflow home that is thrown away; no database, no server."""
 
 import importlib.util
-import os
-import tempfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
-os.environ.setdefault("AIRFLOW_HOME", HOME.name)
 DAGS = Path(__file__).parents[3] / "dags"
 OURS = ("branching", "chains", "heavy_queue", "installed_distributions")
 

@@ -10,11 +10,11 @@ NO_DEADLINE = 4
 
 
 class Deadline(Policy):
-    """A task's slack is the time to its run's deadline, less what the task itself is expected to take."""
+    """A task's slack is the time to its run's deadline, less what the run took from this task on to its end, or else what the task took."""
 
     def weigh(self, task: Waiting, situation: Situation) -> int:
         """Return a weight that falls with the slack; without a deadline the task's own, some steps later."""
         if task.deadline is None:
             return task.base >> NO_DEADLINE
-        slack = task.deadline - (task.expected or 0.0)
+        slack = task.deadline - (task.remaining or task.expected or 0.0)
         return rounded(MOST_URGENT / (1 + slack / FIRST_SECONDS)) if slack > 0 else rounded(2 * MOST_URGENT - slack)

@@ -16,8 +16,8 @@ class Waiting:
     """A task instance that waits in Airflow (`scheduled`) or in the broker (`queued`); times in seconds.
 
     `weight` is what it has now, `base` what it was created with. `waited` since it could run, `run_age` since its run
-    began; `deadline` is what is left until its run should be done, None without one; `expected` what its last runs took, None
-    when none has succeeded. `message` is its Celery id, empty in Airflow.
+    began; `deadline` is what is left until its run should be done, None without one; `expected` what its last runs took and
+    `remaining` what they took until the end of the whole run, None when none has succeeded or ended. `message` is its Celery id, empty in Airflow.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Waiting:
     run_age: float
     deadline: float | None = None
     expected: float | None = None
+    remaining: float | None = None
     tags: tuple[str, ...] = ()
     class_: str = ""
     kind: str = ""
