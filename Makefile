@@ -65,5 +65,5 @@ docs: venv ## write the generated reference pages
 measure: venv ## measure start, memory and health checks in fresh checkouts
 	@.venv/bin/python -m tests.benchmarks.measure
 
-bench: venv ## measure the kit beside stock settings, write docs/reference/benchmarks.md; LOADS=a,b,c1,c2,d,e,o,p,g,f,i PAIRS=5
+bench: venv ## measure the kit beside stock settings, write docs/reference/benchmarks.md; LOADS=a,b,c1,c2,d,e,o,p,s,g,f,i PAIRS=5
 	@.venv/bin/python -m tests.benchmarks.bench $(if $(LOADS),--loads $(LOADS)) $(if $(PAIRS),--pairs $(PAIRS))

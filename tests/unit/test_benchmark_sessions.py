@@ -56,7 +56,7 @@ def test_an_unknown_load_is_refused_with_one_line(names, capsys):
         bench.chosen(names)
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
-    assert line.startswith("no load '") and line.endswith("choose among a, b, c1, c2, d, e, o, p, g, f, i")
+    assert line.startswith("no load '") and line.endswith("choose among a, b, c1, c2, d, e, o, p, s, g, f, i")
 
 
 def test_stock_goes_first_in_odd_pairs_and_the_first_round_does_not_count():

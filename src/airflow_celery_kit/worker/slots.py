@@ -37,7 +37,7 @@ def free(consumer: Any) -> int:
     """Return how many slots have neither a task of this connection nor one of an earlier connection."""
     if earlier := getattr(consumer, "earlier", None):
         earlier &= state.active_requests
-    return consumer.pool.num_processes - len(state.reserved_requests) - len(earlier or ())
+    return max(0, consumer.pool.num_processes - len(state.reserved_requests) - len(earlier or ()))
 
 
 def keep_busy(pool: type[AsynPool]) -> None:
