@@ -47,8 +47,9 @@ the other is idle. A load's time runs from its first trigger to the end of its l
 and system time of every process of the stack, ended ones included, between the trigger and the moment when the last task process
 of the workers is gone, divided by the number of tasks; what the stack uses at rest meanwhile is part of it. Idle figures leave
 the controller out, which stock has not, where they say *same services*. In load p the other side is the kit itself with
-all tasks equal (`PRIORITY_POLICY=airflow` and the weight rule `absolute`): what is asked for first runs first. *Taken
-by the host* is the share of the CPU time that a virtual machine asked for and its host gave to
+all tasks equal (`PRIORITY_POLICY=airflow` and the weight rule `absolute`): what is asked for first runs first; the
+figures of 2026-11-22 were taken before that, beside Airflow's own weights (`downstream`).
+*Taken by the host* is the share of the CPU time that a virtual machine asked for and its host gave to
 others: what waits does not feel it, what computes does. Each load ran once on each side before it counted; of
 load i only the smallest did, which comes first on each number of workers.
 """

@@ -50,7 +50,8 @@ class Durations:
         again = now - self.asked > UNKNOWN_SECONDS
         keys = {(task.dag_id, task.task_id) for task in tasks}
         if unknown := {key for key in keys if key not in self.known or (again and self.known[key] == Took())}:
-            self.asked = now if again else self.asked
+            if again:
+                self.asked = now
             # Should asking fail, it is not asked again before its time.
             self.known |= dict.fromkeys(unknown, Took())
             self.known |= ask(connection, sorted(unknown))

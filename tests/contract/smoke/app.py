@@ -4,6 +4,7 @@ A task leaves a line in the receipts for what it does, and goes on when the test
 """
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 from celery import Celery, shared_task, signals
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.worker import request
 
 from airflow_celery_kit.worker import broker
 
@@ -113,7 +115,12 @@ def listen() -> None:
 
 
 def run(app: Celery, **options: Any) -> int | None:
-    """Run a worker as `celery worker` does, which would also import the commands of every plugin; return its exit code."""
+    """Run a worker as `celery worker` does, which would also import the commands of every plugin; return its exit code.
+
+    It says when it hears that a task has begun: a test that waits for the task alone is ahead of the worker.
+    """
+    request.logger.setLevel(logging.DEBUG)
+    request.__optimize__()
     worker = app.Worker(**{"loglevel": "INFO", "pool_cls": "prefork", "optimization": "fair"} | options)
     worker.start()
     return worker.exitcode

@@ -224,10 +224,12 @@ class Bench:
             wait_for(f"receipt {what} {name}", lambda name=name: bool(self.receipts(what, name)), within)
 
     def hold(self, *names: str, **keywords: Any) -> None:
-        """Send tasks that wait at their gates; return when all of them run."""
-        for name in names:
-            self.sender.send_task("hold", args=[name], kwargs=keywords)
+        """Send tasks that wait at their gates; return when all of them run and the workers know it."""
+        sent = [self.sender.send_task("hold", args=[name], kwargs=keywords).id for name in names]
         self.wait("start", *names)
+        # A shutdown that begins before a worker has heard of its task waits for the task: Celery cancels the ones it knows.
+        accepted = [f"Task accepted: hold[{task}]" for task in sent]
+        wait_for("accepted", lambda: all(any(worker.count(text) for worker in self.workers) for text in accepted))
 
     def cut(self, kind: str) -> None:
         """End the workers' connections of a kind; the sender's are replaced."""
@@ -245,10 +247,11 @@ class Bench:
         wait_for("the last acknowledgement", self.broker.is_empty)
 
     def end(self) -> None:
-        """Kill the workers that are left, with their pools."""
+        """Kill the workers that are left, with their pools; what they said stands in the report of a test that failed."""
         for worker in self.workers:
             worker.process.kill()
             worker.process.wait(START_SECONDS)
+            print(worker.log.read_text())
         self.disconnect()
 
 

@@ -2,17 +2,22 @@
 
 import time
 
-from tests.contract.smoke.test_reconnect import CONNECTED, LOST
+from tests.contract.servers import wait_for
+from tests.contract.smoke.test_reconnect import CONNECTED
 from tests.contract.smoke.test_shutdown import PATIENCE
 
 SLOTS = 3
+REFUSED = "Trying again in 2.00 seconds... (1/100)"
 
 
 def restart(bench, worker) -> None:
-    """Kill the broker and start it; return when the worker has noticed and is connected again."""
-    lost, connected = worker.count(LOST), worker.count(CONNECTED)
+    """Kill the broker and start it; return when the worker has noticed and is connected again.
+
+    It starts only when the worker has closed its channel: one that closes it beside a broker that is back returns its messages.
+    """
+    refused, connected = worker.count(REFUSED), worker.count(CONNECTED)
     bench.broker.kill()
-    worker.says(LOST, times=lost + 1)
+    worker.says(REFUSED, times=refused + 1)
     bench.broker.start()
     worker.says(CONNECTED, times=connected + 1)
 
@@ -110,8 +115,11 @@ def test_celery_counts_all_slots_after_a_restart(bench):
     worker = bench.start(slots=SLOTS)
     bench.hold("long")
     restart(bench, worker)
-    (found,) = bench.sender.control.inspect([worker.name], timeout=30).stats().values()
-    assert found["prefetch_count"] == SLOTS
+    found = {}
+    # What is asked before the worker has subscribed again is lost.
+    ask = lambda: found.update(bench.sender.control.inspect([worker.name], timeout=2).stats() or {}) or found  # noqa: E731
+    wait_for("an answer", ask)
+    assert found[worker.name]["prefetch_count"] == SLOTS
 
 
 def test_a_free_slot_takes_the_next_task_while_others_still_run(bench):
