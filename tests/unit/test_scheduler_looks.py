@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from airflow_celery_kit.scheduler import looks
-from airflow_celery_kit.scheduler.looks import FORGET_SECONDS, WINDOW, Looks, name_of
+from airflow_celery_kit.scheduler.looks import FEW, FORGET_SECONDS, LATE, WINDOW, Looks, name_of
 
 INTERVAL, SHARE, LOOP = 1.0, 20, 0.05
 
@@ -71,27 +71,37 @@ def test_after_a_sleep_that_nothing_ended_all_are_looked_at(scheduler):
     assert sorted(scheduler.loop(INTERVAL)) == list(range(20))
 
 
-def test_while_it_rings_all_the_time_the_others_come_in_airflow_s_number_and_all_come(scheduler):
+def test_while_it_rings_in_every_loop_the_others_wait_but_none_for_ever(scheduler):
     """Also those that Airflow puts last, such as runs of a backfill: it orders them before it asks when they were looked at."""
     scheduler.runs |= dict.fromkeys(range(20, 40), 0.0)
     scheduler.loop()
-    seen, longest = set(), 0
-    for _ in range(int(2 * INTERVAL / 0.1 * 40 / SHARE)):
+    begun, last = scheduler.now, dict.fromkeys(range(40), scheduler.now)
+    waited: list[float] = []
+    while scheduler.now < begun + 60 * INTERVAL:
         scheduler.ring(3)
         chosen = scheduler.loop(0.1, backfill=True)
-        longest = max(longest, len(chosen))
-        seen |= set(chosen)
-    assert longest <= 1 + SHARE + 2
-    assert len(seen) == 40
+        assert chosen[0] == 3
+        assert len(chosen) <= 1 + FEW
+        waited += [scheduler.now - last[one] for one in chosen if one != 3]
+        last |= dict.fromkeys(chosen, scheduler.now)
+    assert min(waited) == pytest.approx(LATE * INTERVAL)
+    assert max([*waited, scheduler.now - min(last.values())]) < 2 * LATE * INTERVAL
 
 
-def test_what_did_not_ring_waits_for_a_loop_in_which_nothing_did(scheduler):
-    scheduler.now += INTERVAL / 2
-    scheduler.looks.last, scheduler.looks.owed = scheduler.now, 0.0
-    scheduler.now += INTERVAL / 2
+def test_between_rings_the_others_come_a_few_at_a_time(scheduler):
+    scheduler.now += INTERVAL
     scheduler.ring(3)
-    assert scheduler.loop(0.0) == [3]
-    assert len(scheduler.loop(0.125)) == int(0.625 * SHARE)
+    assert scheduler.loop() == [3]
+    assert len(scheduler.loop()) == FEW
+    scheduler.ring(5)
+    assert scheduler.loop() == [5]
+
+
+def test_once_nothing_has_rung_for_a_sleep_all_come_that_are_due(scheduler):
+    scheduler.now += INTERVAL
+    scheduler.ring(3)
+    scheduler.loop()
+    assert sorted(scheduler.loop(INTERVAL)) == list(range(20))
 
 
 def test_the_others_come_however_short_the_loops_are(scheduler):

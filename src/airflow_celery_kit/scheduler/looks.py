@@ -12,6 +12,8 @@ from airflow_celery_kit import patching
 
 # So many running Dag runs are read in one loop; each costs a fraction of a millisecond, a look at it some milliseconds.
 WINDOW = 64
+# While runs ring, so few of the others are looked at in a loop, and beside one that rang only those that waited for so many sleeps.
+FEW, LATE = 4, 3
 WRITTEN_AGAINST = {"_schedule_all_dag_runs": "c2ef4c5dbb09", "_do_scheduling": "51f71a9e8998"}
 READ_AGAINST = {"get_running_dag_runs_to_examine": "e408ccb8d0c8"}
 NEVER = float("-inf")
@@ -31,7 +33,8 @@ class Looks:
     """Chooses among running Dag runs.
 
     `rung` gives the names of those that rang since it was asked last, None where any may have changed. Airflow looks at `share` of them
-    after each sleep of `interval` seconds; as many that did not ring are looked at in that time.
+    after each sleep of `interval` seconds; at most as many that did not ring are looked at in that time. A task that ends meanwhile
+    waits for the whole loop: while runs ring, the others come a few at a time, in loops in which nothing rang.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Looks:
         self.rung, self.interval, self.share, self.clock = rung, max(interval, 0.1), share, clock
         self.window = max(WINDOW, share)
         self.seen: dict[int, float] = {}
-        self.last, self.owed = NEVER, 0.0
+        self.last, self.rang, self.owed = NEVER, NEVER, 0.0
 
     def due(self, runs: Sequence[Run]) -> list[Run]:
         """Return which of the running Dag runs to look at now; `runs` are in Airflow's order.
@@ -64,16 +67,18 @@ class Looks:
         first = [run for run in runs if name_of(run) in names or not (full or run.id in self.seen)]
         others = [run for run in runs if run not in first and (full or now - self.seen[run.id] >= self.interval)]
         others.sort(key=lambda run: self.seen.get(run.id, NEVER))
-        return first + others[: self.share if full else self._affordable(bool(first), now)]
+        return first + (others[: self.share] if full else self._spared(others, bool(first), now))
 
-    def _affordable(self, urgent: bool, now: float) -> int:
-        """Return how many that did not ring are looked at: as many as are owed, but none before what rang, unless too many are owed."""
-        self.owed = min(self.window, self.owed + self.share * (now - self.last) / self.interval)
-        if urgent and self.owed < self.share:
-            return 0
-        owed = int(self.owed)
-        self.owed -= owed
-        return owed
+    def _spared(self, others: list[Run], urgent: bool, now: float) -> list[Run]:
+        """Return which of those that did not ring there is time for; the first of them waits longest."""
+        self.owed = min(self.share, self.owed + self.share * (now - self.last) / self.interval)
+        if urgent:
+            self.rang = now
+            others = [run for run in others if now - self.seen[run.id] >= LATE * self.interval]
+        most = FEW if now - self.rang < self.interval else self.share
+        chosen = others[: min(most, int(self.owed))]
+        self.owed -= len(chosen)
+        return chosen
 
 
 def name_of(run: Run) -> str:
