@@ -104,6 +104,15 @@ def test_once_nothing_has_rung_for_a_sleep_all_come_that_are_due(scheduler):
     assert sorted(scheduler.loop(INTERVAL)) == list(range(20))
 
 
+def test_at_most_as_many_that_did_not_ring_come_in_the_time_of_a_sleep_as_airflow_looks_at(scheduler):
+    scheduler.runs |= dict.fromkeys(range(20, 60), 0.0)
+    scheduler.loop()
+    scheduler.loop(2 * INTERVAL)
+    seconds = 4
+    looked = sum(len(scheduler.loop(0.1)) for _ in range(int(seconds * INTERVAL / 0.1)))
+    assert looked == pytest.approx(seconds * SHARE, abs=2)
+
+
 def test_the_others_come_however_short_the_loops_are(scheduler):
     scheduler.loop(INTERVAL)
     seen = {one for _ in range(int(2.5 * INTERVAL / 0.01)) for one in scheduler.loop(0.01)}

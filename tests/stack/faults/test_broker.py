@@ -18,6 +18,10 @@ from tests.stack.harness.wait import wait_for
 AGAIN = "was delivered again"
 
 BROKER, SCHEDULER = "valkey-1", "airflow-scheduler-1"
+# What the workers have together.
+SLOTS = 4 * len(WORKERS)
+# Longer than anything takes before the tasks are released.
+LONG_SECONDS = 1800
 
 
 def answers(stack: Stack) -> bool:
@@ -35,9 +39,12 @@ def wait_start_after(load: Load, at: float, seconds: float) -> float:
 
 
 def queue_of_a_hundred(evidence: Evidence) -> Load:
-    """Start work for all slots with a hundred tasks queued behind it."""
-    load = evidence.load(tasks=112, seconds=4)
+    """Return a hundred tasks of which most are queued, however slow the machine: others keep all slots but one until then."""
+    keepers = evidence.load(tasks=SLOTS - 1, seconds=LONG_SECONDS)
+    keepers.wait_started(keepers.tasks)
+    load = evidence.load(tasks=100, seconds=4)
     wait_for("a hundred messages", lambda: evidence.stack.waiting() >= 80, 90, load.states)
+    evidence.stack.release(keepers.run_id)
     return load
 
 

@@ -52,12 +52,11 @@ def test_tasks_survive_an_api_server_that_is_away(evidence: Evidence) -> None:
 def outlive(evidence: Evidence, name: str, loads: list[Load]) -> None:
     """Stop what tasks report to until some have ended without it."""
     stack, first = evidence.stack, loads[0]
-    first.wait_started(7)
-    ended = len(first.receipts("end"))
+    running = wait_for("some at once", lambda: len(now := first.unfinished()) >= 3 and now, 90, first.states)
     stack.kit("stop", name)
     evidence.struck(not stack.instance(name).get("pid"), f"{name} away")
     try:
-        wait_for("tasks that end meanwhile", lambda: len(first.receipts("end")) >= ended + 3, 60)
+        wait_for("their ends", lambda: not running & first.unfinished(), 60, first.unfinished)
         time.sleep(evidence.outage)
         assert not stack.instance(name).get("pid")
     finally:

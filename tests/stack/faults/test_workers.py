@@ -40,7 +40,7 @@ def every(seconds: float, times: int) -> Iterator[int]:
 
 def unfinished_on(load: Load, worker: str) -> set[int]:
     """Return the tasks that have started on a worker and not ended."""
-    return {one["index"] for one in on(load, worker)} - {one["index"] for one in load.receipts("end")}
+    return {one["index"] for one in on(load, worker)} & load.unfinished()
 
 
 @pytest.mark.fault(Fault.WORKER_STOPPED)

@@ -43,6 +43,10 @@ class Load:
         tries, starts = len(self.second_attempts()), len(self.started_twice())
         assert tries == starts == 0, f"{tries} tasks took another try, {starts} started twice"
 
+    def unfinished(self) -> set[int]:
+        """Return the tasks that have started and not ended."""
+        return {one["index"] for one in self.receipts("start")} - {one["index"] for one in self.receipts("end")}
+
     def states(self) -> dict[str, int]:
         """Return how many task instances are in each state."""
         states = [str(task["state"]) for task in self._instances()]
