@@ -29,7 +29,8 @@ def bell(ready):
     made = wake.Bell(connect)
     assert not made.wait(0), "it begins to listen"
     yield made
-    made.connection.close()
+    if made.connection:
+        made.connection.close()
     for table in ("task_instance", "dag_run", "dag", "asset_dag_run_queue", "callback", "deadline"):
         ready.query(f"DELETE FROM {table}", **METADATA)
 
@@ -69,6 +70,35 @@ def test_whatever_else_rings_names_no_run(ready, bell):
     ready.query("INSERT INTO dag_run (state) VALUES ('queued')", **METADATA)
     assert bell.wait(SOON)
     assert bell.rung() == set(), "new runs were never looked at, which is known without a name"
+
+
+def test_it_knows_where_only_tasks_rang(ready, bell):
+    assert not bell.only_tasks(), "it has not listened before"
+    bell.rung()
+    assert not bell.only_tasks(), "nothing rang"
+    ready.query(ROW, "running", "m1", **METADATA)
+    ready.query("UPDATE task_instance SET state = 'success'", **METADATA)
+    wait_for("the ring", bell.only_tasks)
+    assert bell.rung(), "the run is still named"
+    ready.query("INSERT INTO dag_run (state) VALUES ('queued')", **METADATA)
+    ready.query("UPDATE task_instance SET state = NULL", **METADATA)
+    assert bell.wait(SOON)
+    wait_for("both", lambda: (bell.other and bell.names) or bell.wait(LATER))
+    assert not bell.only_tasks(), "a run was asked for too"
+    assert bell.only_tasks(), "which counts once"
+
+
+def test_without_its_triggers_or_its_connection_it_does_not_know(ready, bell):
+    bell.rung()
+    bell.names = {"sales\nmonday"}
+    assert not bell.only_tasks(), "the first time all may have changed"
+    assert bell.only_tasks()
+    bell.rings = False
+    assert not bell.only_tasks()
+    bell.rings = True
+    bell.connection.close()
+    assert not bell.only_tasks()
+    assert bell.rung() is None
 
 
 def test_a_ring_in_the_middle_of_a_loop_ends_the_next_sleep(ready, bell):

@@ -17,7 +17,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
 from airflow_celery_kit import patching
 from airflow_celery_kit.keepalive import KEEPALIVE
-from airflow_celery_kit.scheduler import looks, pace
+from airflow_celery_kit.scheduler import beginnings, looks, pace
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class Bell:
     ) -> None:
         self.connect, self.rest, self.clock = connect, rest, clock
         self.quiet = self.rings = self.missed = False
+        self.other = True
         self.unsure, self.names = True, set[str]()
         self.connection: Any = None
         self.next_try = 0.0
@@ -98,6 +99,7 @@ class Bell:
         connection.poll()
         heard = {one.payload for one in connection.notifies}
         self.names |= heard - {""}
+        self.other = self.other or "" in heard
         connection.notifies.clear()
         if len(self.names) > MOST_NAMES:
             self.unsure, self.names = True, set()
@@ -120,6 +122,20 @@ class Bell:
         names, self.names = self.names, set()
         unsure, self.unsure = self.unsure, False
         return None if unsure else names
+
+    def only_tasks(self) -> bool:
+        """Return whether tasks rang, of runs that `rung` will name, and nothing else did since this was asked last; False where it may have."""
+        try:
+            connection = self._connected()
+            if connection is None or not self.rings:
+                return False
+            self._heard(connection)
+        except Exception as problem:
+            log.warning("the scheduler looks for new Dag runs in each loop: %s", str(problem).strip())
+            self._hang_up()
+            return False
+        other, self.other = self.other, False
+        return bool(self.names) and not (other or self.unsure)
 
     def _suitable(self, connection: Any, seconds: float) -> float:
         with connection.cursor() as cursor:
@@ -180,4 +196,5 @@ def install() -> None:
         bell = Bell(connect, min(float(os.environ.get("KIT_REST_SECONDS") or 0), LONGEST_REST))
         scheduler_job_runner.time = Clock(bell)
         looks.install(bell.rung)
+        beginnings.install(bell.only_tasks)
         pace.install()
