@@ -18,8 +18,9 @@ Seen = dict[tuple[str, str], dict[str, list[float]]]
 
 
 def load(path: Path = EVIDENCE) -> list[Line]:
-    """Return the lines of the last complete session of each load; nothing where there is no file yet."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    """Return the lines that count of the last complete session of each load; nothing where there is no file yet."""
+    every = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    lines = [line for line in every if line.get("counts", True)]
     sessions: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
         sessions[line["load"], line["session"]].append(line)

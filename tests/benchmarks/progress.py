@@ -21,12 +21,15 @@ class Shown(Protocol):
     def finish(self, what: str, figures: Mapping[str, float]) -> None:
         """Say that one measurement is done, and what it gave."""
 
+    def repeat(self, why: str, count: int) -> None:
+        """Say why so many more measurements are to come."""
+
 
 class Bar:
     """A live bar. `total` is the number of measurements to come."""
 
     def __init__(self, total: int, progress: Progress) -> None:
-        self.progress = progress
+        self.progress, self.total = progress, total
         self.line = progress.add_task("", total=total)
 
     def begin(self, what: str) -> None:
@@ -36,6 +39,12 @@ class Bar:
     def finish(self, what: str, figures: Mapping[str, float]) -> None:
         """See `Shown`."""
         self.progress.advance(self.line)
+
+    def repeat(self, why: str, count: int) -> None:
+        """See `Shown`."""
+        self.total += count
+        self.progress.update(self.line, total=self.total)
+        self.progress.console.print(why, markup=False, highlight=False)
 
 
 class Lines:
@@ -54,6 +63,11 @@ class Lines:
         told = ", ".join(f"{name} {value:.3g}" for name, value in list(figures.items())[:TOLD])
         line = f"{self.done} of {self.total} after {time.monotonic() - self.begun:.0f} s: {what}: {told}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def repeat(self, why: str, count: int) -> None:
+        """See `Shown`."""
+        self.total += count
+        self.console.print(why, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

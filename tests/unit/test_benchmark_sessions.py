@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from tests.benchmarks import bench, cpu, evidence, sides
+from tests.benchmarks import bench, cpu, evidence, report, sides
 from tests.benchmarks.sides import KNOBS, SLOTS, STOCK, Timed
 from tests.benchmarks.workloads import WORKLOADS
 
@@ -60,13 +60,13 @@ def test_an_unknown_load_is_refused_with_one_line(names, capsys):
 
 
 def test_stock_goes_first_in_odd_pairs_and_the_first_round_does_not_count():
-    turns = [(turn.pair, turn.side, turn.of) for turn in bench.plan(bench.chosen("b"), 2)]
+    turns = [(turn.pair, turn.side, turn.of) for pair in bench.plan(bench.chosen("b"), 2) for turn in pair]
     assert turns == [(0, "kit", 2), (0, "stock", 2), (1, "stock", 2), (1, "kit", 2), (2, "kit", 2), (2, "stock", 2)]
-    assert len(list(bench.plan(bench.chosen("b"), None))) == 2 * (1 + 5)
+    assert len(list(bench.plan(bench.chosen("b"), None))) == 1 + 5
 
 
 def test_growth_is_one_pair_and_only_its_smallest_load_is_rehearsed():
-    turns = list(bench.plan(bench.chosen("i"), None))
+    turns = list(itertools.chain(*bench.plan(bench.chosen("i"), None)))
     assert {turn.of for turn in turns} == {1}
     assert [turn.load.letter for turn in turns if turn.pair == 0 and turn.side == "kit"] == [
         "i1x100",
@@ -103,6 +103,35 @@ def test_both_sides_have_the_workers_of_the_load_and_one_afterwards(tmp_path, mo
     figures = {"seconds": 4.0, "cpu per task": 0.25, "tasks per second": 0.5, "taken by the host": 0.15}
     assert lines[0]["figures"] == figures
     assert {(line["of"], len(line["bars"])) for line in lines} == {(1, 0)}
+
+
+def shares(monkeypatch, *taken):
+    """Have the host take these shares in the measurements to come, and nothing afterwards."""
+    looks = iter([moment for share in taken for moment in ((0.0, 0.0), (100.0, 100.0 * share))])
+    monkeypatch.setattr(cpu, "wanted", lambda: next(looks, (0.0, 0.0)))
+
+
+def test_a_pair_in_which_the_host_took_too_much_is_measured_again_and_stays_in_the_evidence(tmp_path, monkeypatch):
+    shares(monkeypatch, 0.9, 0.9, 0.1, 0.3, 0.3, 0.1, 0.2, 0.25)
+    lines, (stock, kit) = measured(tmp_path, "b", pairs=2)
+    assert [(line["pair"], line["side"], line.get("counts", True), line.get("again", 0)) for line in lines] == [
+        (1, "stock", False, 0), (1, "kit", False, 0), (1, "stock", False, 0), (1, "kit", False, 0),
+        (1, "stock", True, 2), (1, "kit", True, 2), (2, "kit", True, 0), (2, "stock", True, 0),
+    ]  # fmt: skip
+    assert len(stock.asked) == len(kit.asked) == 5, "the first round does not count, whatever the host takes"
+    counted = evidence.load(tmp_path / "evidence.jsonl")
+    assert [line["figures"]["taken by the host"] for line in counted] == [0.2, 0.25, 0.0, 0.0]
+    assert "Pairs that were measured again, because the host took too much: b 2." in report.when(counted)
+    said = (tmp_path / "said.txt").read_text()
+    assert said.count("(b) pair 1 is measured again: the host took too much") == 2
+    assert "10 of 10 after" in said
+
+
+def test_of_each_load_as_many_pairs_are_measured_again_as_it_has(tmp_path, monkeypatch):
+    shares(monkeypatch, *[0.5] * 100)
+    lines, (_, kit) = measured(tmp_path, "b,f", pairs=2)
+    assert len(kit.asked) == 2 * (1 + 2 + 2)
+    assert [line["load"] for line in lines if line.get("counts", True)] == ["b"] * 4 + ["f"] * 4
 
 
 def test_a_side_that_fails_leaves_one_worker_on_both_and_a_session_that_does_not_count(tmp_path):
