@@ -89,8 +89,10 @@ def measure(side: Side, profile: str) -> Figures:
     env_file.record(side.stack.settings, {"KIT_PROFILE": profile})
     side.stack.make("down")
     side.stack.make("up")
-    seen = speed(side) | idle(side)
-    return seen | {"new file": statistics.mean(new_file(side) for _ in range(FILES))}
+    # Connections to the database of before have ended with it.
+    again = Side(side.name, side.stack)
+    seen = speed(again) | idle(again)
+    return seen | {"new file": statistics.mean(new_file(again) for _ in range(FILES))}
 
 
 def page(found: dict[str, list[Figures]]) -> str:
