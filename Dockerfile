@@ -26,7 +26,7 @@ ENV AIRFLOW_HOME=/opt/airflow \
     PATH=/opt/airflow-venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # An existing airflow.cfg, empty as it is, keeps Airflow from writing one with keys of its own making.
 RUN python3 -m venv /opt/airflow-venv \
-    && mkdir -p /opt/airflow/config /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins \
+    && mkdir -p /opt/airflow/config /opt/airflow/dags /opt/airflow/logs /opt/airflow/plugins /opt/airflow/spool \
     && touch /opt/airflow/airflow.cfg \
     && chmod -R g=u /opt/airflow
 RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \

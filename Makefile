@@ -9,7 +9,7 @@ FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference
 REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
-.PHONY: help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
+.PHONY: pages help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,5 +65,8 @@ docs: venv ## write the generated reference pages
 measure: venv ## measure start, memory and health checks in fresh checkouts
 	@.venv/bin/python -m tests.benchmarks.measure
 
-bench: venv ## measure the kit beside stock settings, write docs/reference/benchmarks.md; LOADS=a,b,c1,c2,d,e,o,p,s,g,f,i PAIRS=5
+bench: venv ## measure the kit beside stock settings, write docs/reference/benchmarks.md; LOADS=a,b,c1,c2,d,e,o,p,s,j,g,f,i PAIRS=5
 	@.venv/bin/python -m tests.benchmarks.bench $(if $(LOADS),--loads $(LOADS)) $(if $(PAIRS),--pairs $(PAIRS))
+
+pages: venv ## measure the journal's pages with ten million events, write docs/reference/journal.md; about ten minutes
+	@.venv/bin/python -m tests.benchmarks.pages

@@ -13,6 +13,8 @@ from reference.markdown import code, json_block, listed, page, table
 ARGUMENTS = {
     "arguments": "Handed to Airflow as they are; write `--` before them.",
     "dag_id": "The Dag's id.",
+    "id": "The attempt's id, as `kit tasks list` shows it.",
+    "run_id": "The run's id.",
     "instance": "An instance such as `airflow-worker-2`, or a service that has one instance only.",
     "instances": "Services or instances; all of them when left out.",
     "named": "Workers such as `airflow-worker-2`, or services such as `airflow-worker`; every worker when left out.",
@@ -27,8 +29,16 @@ def commands_page() -> str:
         "Progress goes to standard error, results to standard output."
     )
     parts = [f"## kit\n\n{options_table(kit)}", exit_codes()]
-    parts += [command_part(name, command) for name, command in sorted(kit.commands.items())]
+    parts += [command_part(name, command) for name, command in every(kit)]
     return page("Commands", "the commands in `src/airflow_celery_kit/cli` and `errors.py`", intro, *parts)
+
+
+def every(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command by its whole name, those of a group after it."""
+    for name, command in sorted(group.commands.items()):
+        yield f"{before}{name}", command
+        if isinstance(command, click.Group):
+            yield from every(command, f"{before}{name} ")
 
 
 def command_part(name: str, command: click.Command) -> str:

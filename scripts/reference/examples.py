@@ -13,7 +13,12 @@ from airflow_celery_kit.status import Status
 
 EXAMPLE_STEP = {"step": 3, "waiting": 12, "oldest_seconds": 41.5}
 EXAMPLE_QUEUE = queue_facts("default", [EXAMPLE_STEP], 4, Due(28, 63.2))
-EXAMPLE_SNAPSHOT = Snapshot(datetime(2026, 1, 31, 12, 0, tzinfo=UTC), 1.2, {"queues": [EXAMPLE_QUEUE], "delivered": 4})
+EXAMPLE_WORKER = {"name": "airflow-worker-1", "held": 4, "slots": 4, "queues": ["default"]}
+EXAMPLE_SNAPSHOT = Snapshot(
+    datetime(2026, 1, 31, 12, 0, tzinfo=UTC),
+    1.2,
+    {"queues": [EXAMPLE_QUEUE], "workers": [EXAMPLE_WORKER], "delivered": 4},
+)
 EXAMPLE_STATUS = Status(
     runtime="embedded",
     reasons=(),

@@ -20,6 +20,7 @@ FORMS = {
     r"registry|local|": "`registry`, `local`, or nothing",
     knobs.POLICY: "a [policy](../how-to/how-do-i-set-the-order-of-work.md), or `module.Class`",
     r"latency|balanced|economy": "`latency`, `balanced` or `economy`",
+    r"on|off": "`on` or `off`",
     r"[a-z,]*": "names with commas between them, or nothing",
     knobs.ADDRESS: "an IP address",
     r"[A-Za-z0-9_.@-]+": "letters, digits, `_.@-`",

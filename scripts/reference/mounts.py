@@ -21,6 +21,8 @@ WHY_WRITABLE = {
 WHY_WRITABLE_ELSE = {
     TMP: "the name of the instance, written at start for the health check, and temporary files of Python",
     "logs": "logs of tasks, which the UI reads from the same volume",
+    "scheduler-spool": "events that wait for the journal",
+    "worker-spool": "events of workers and tasks that wait for the journal",
     "./var/output": "files that tasks want to leave on the host; `KIT_OUTPUT_DIR` names the folder",
 }
 WHY_READABLE = {

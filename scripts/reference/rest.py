@@ -2,6 +2,7 @@
 
 from prometheus_client import generate_latest
 
+from airflow_celery_kit.api import actions, console_files, records
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
@@ -20,7 +21,51 @@ FIELDS = {
     "queues[].oldest_seconds": "How long the oldest message waits, of the first and last thousand of each step; null where none does or says it.",
     "queues[].slots": "Slots of live workers for it; a worker of several queues counts in each. Null while a worker does not say.",
     "queues[].steps": "The priority steps in which messages wait. Step 0 is taken first, 9 last.",
+    "workers": "Every live worker.",
+    "workers[].name": "Its name.",
+    "workers[].held": "Messages in its hands: running, and taken ahead.",
+    "workers[].slots": "How many tasks it runs at a time; null while it does not say.",
+    "workers[].queues": "The queues that it serves.",
     "delivered": "Messages that workers have taken and not acknowledged.",
+}
+# Fields of a record of the journal; a contract test compares them with its table.
+RECORD = {
+    "id": "Airflow's id of this attempt; each attempt has another.",
+    "dag_id": "Its Dag.",
+    "run_id": "Its Dag run.",
+    "task_id": "Its task.",
+    "map_index": "Its place among mapped tasks, -1 where it is none.",
+    "attempt": "Which try this is, from 1.",
+    "message": "Celery's id of its message.",
+    "queue": "Its queue.",
+    "pool": "Its pool.",
+    "priority": "Its priority weight.",
+    "operator": "Its operator.",
+    "worker": "Where it ran, or was taken.",
+    "state": "Airflow's last word; `replaced` once another attempt followed one that had not ended.",
+    "status": "PENDING, QUEUED, RECEIVED, PROCESSING, SUCCESS, FAILURE, RETRY, CANCELLED, TIMEOUT or NO_DATA.",
+    "created_at": "When it was asked for.",
+    "due_at": "When all that it waits for was done.",
+    "queued_at": "When Airflow decided to send it.",
+    "published_at": "When its message was in the broker.",
+    "received_at": "When a worker took it.",
+    "started_at": "When Airflow let it run.",
+    "completed_at": "When it ended.",
+    "lost_at": "When the process that ran it was lost.",
+    "changed_at": "When it was last heard of.",
+    "timed_out": "Whether its own time limit ended it.",
+    "cancelled": "Whether an operator ended it.",
+    "no_data": "Whether its code said that there was nothing to do.",
+    "instead_of": "The attempt before.",
+    "replaced_by": "The attempt after.",
+    "progress": "How far its code said that it is: `done`, `total`, `note`.",
+    "progress_at": "When it said so.",
+    "input": "What it was given, as Airflow shows it, secrets masked, and the SHA-256 of that; with one record only.",
+    "result": "What its code said that it made.",
+    "error": "Its error.",
+    "trace": "Its stack trace; with one record only.",
+    "events": "How many events are on record.",
+    "impossible": "How many of Airflow's words could not follow the one before.",
 }
 
 
@@ -28,16 +73,18 @@ def rest_page() -> str:
     """The routes, their fields and their metrics."""
     intro = (
         "Below `/kit/v1` of the api-server, with Airflow's own login: a token of `POST /auth/token` in the header "
-        "`Authorization: Bearer`, or the cookie of a browser that has logged in. The user has to be allowed to read "
-        "*Cluster Activity*, as the roles Viewer, User, Op and Admin are. Without login the answer is 401, without "
-        "permission 403."
+        "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues and metrics need the permission to read "
+        "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
+        'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`.'
     )
     source = (
-        "Both routes give out the last look of the leading controller, which looks every two seconds (`KIT_LOOK_SECONDS` of the "
+        "`/queues` and `/metrics` give out the last look of the leading controller, which looks every two seconds (`KIT_LOOK_SECONDS` of the "
         "profile: one to five); the api-server reaches no broker. While the controller cannot see the broker or a database, "
         "there is no new look, and the last one gets old."
     )
-    return page("REST API", "`src/airflow_celery_kit/api`", intro, source, *queues_part(), *metrics_part())
+    return page(
+        "REST API", "`src/airflow_celery_kit/api`", intro, source, *queues_part(), *metrics_part(), *records_part()
+    )
 
 
 def queues_part() -> list[str]:
@@ -63,6 +110,23 @@ def metrics_part() -> list[str]:
         "[How do I watch the queues with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
         table(("Metric", "Labels", "What it says"), rows),
         "\n".join(["```", *shown, "```"]),
+    ]
+
+
+def records_part() -> list[str]:
+    """The routes of tasks and workflows, as they describe themselves."""
+    parts = []
+    for route in (*records.router.routes, *actions.router.routes, *console_files.router.routes):
+        asked = [parameter.alias for parameter in route.dependant.query_params]
+        remark = f"May be asked for by {listed(asked)}." if asked else ""
+        parts += [
+            f"## {' '.join(route.methods)} /kit/v1{route.path.replace(':path', '')}",
+            f"{route.description} {remark}".strip(),
+        ]
+    return [
+        *parts,
+        "## A task's record",
+        table(("Field", "What it says"), [(code(name), text) for name, text in RECORD.items()]),
     ]
 
 

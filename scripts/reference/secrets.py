@@ -16,9 +16,13 @@ USES = {
     "pgpass_superuser": "health check of PostgreSQL",
     "pgpass_init": "opens the server as superuser, and both databases as their owners",
     "pgpass_metadata": "opens the metadata database",
-    "pgpass_scheduler": "opens the metadata and the result database",
-    "pgpass_worker": "opens the result database and nothing else",
+    "pgpass_apiserver": "opens the metadata database, and the journal for reading",
+    "pgpass_scheduler": "opens the metadata and the result database, and the journal for adding events",
+    "pgpass_worker": "opens the result database, and the journal for adding events of workers and tasks, and nothing else",
     "pgpass_controller": "opens the metadata and the result database for the few rights of the role `kit`",
+    "journal_writer_password": "given to the role `journal_writer` at every start",
+    "journal_scheduler_password": "given to the role `journal_scheduler` at every start",
+    "journal_reader_password": "given to the role `journal_reader` at every start",
     "kit_db_password": "given to the role `kit` at every start",
     "controller_password": "login at the broker, to read and to tidy",
     "valkey_password": "login at the broker; on the broker itself for its health check",
@@ -85,8 +89,9 @@ def files_of(service: embedded.Service) -> set[str]:
     settings = Settings(Path("checkout"), {name: knob.default for name, knob in knobs.KNOBS.items()})
     merged = {name: value for group in service.groups for name, value in group(settings).items()}
     named = set(re.findall(r"checkout/secrets/(\w+)", " ".join(merged.values())))
-    return named | (
-        {"airflow_db_password", "celery_db_password", "kit_db_password", "admin_password"}
-        if "KIT_SECRETS" in merged
-        else set()
-    )
+    every = {
+        name
+        for name in secret_files.FILES
+        if name.endswith("_db_password") or re.fullmatch("journal_.*_password", name)
+    }
+    return named | (every | {"admin_password"} if "KIT_SECRETS" in merged else set())

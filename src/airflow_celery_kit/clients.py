@@ -45,9 +45,13 @@ class Airflow:
         """Return the JSON below `/api/v2`. Raises httpx.HTTPStatusError, and NotRunningError when nobody answers."""
         return self._json("GET", f"/api/v2{path}", params=parameters)
 
-    def kit(self, path: str) -> dict[str, Any]:
+    def kit(self, path: str, **parameters: Any) -> dict[str, Any]:
         """Return the JSON below `/kit/v1`. Raises httpx.HTTPStatusError, and NotRunningError when nobody answers."""
-        return self._json("GET", f"/kit/v1{path}")
+        return self._json("GET", f"/kit/v1{path}", params=parameters)
+
+    def kit_post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send JSON below `/kit/v1` and return the answer. Raises as `kit` does."""
+        return self._json("POST", f"/kit/v1{path}", json=body)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send JSON below `/api/v2` and return the answer. Raises httpx.HTTPStatusError."""

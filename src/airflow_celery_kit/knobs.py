@@ -141,6 +141,15 @@ GROUPS = (
             _secret("AIRFLOW_DB_PASSWORD", "role `airflow`, owner of the metadata database"),
             _secret("CELERY_DB_PASSWORD", "role `celery`, owner of the result database"),
             _secret("KIT_DB_PASSWORD", "role `kit` of the controller, which reads task instances and frees stuck ones"),
+            _secret(
+                "JOURNAL_WRITER_PASSWORD",
+                "role `journal_writer` of the workers, which adds what they and tasks say to the journal",
+            ),
+            _secret(
+                "JOURNAL_SCHEDULER_PASSWORD",
+                "role `journal_scheduler` of the scheduler, which adds to the journal what all others say",
+            ),
+            _secret("JOURNAL_READER_PASSWORD", "role `journal_reader` of the api-server, which reads the journal"),
             _secret("VALKEY_PASSWORD", "broker user `airflow`"),
             _secret("CONTROLLER_PASSWORD", "broker user `kit` of the controller, which reads and tidies"),
             Knob("FERNET_KEY", "encrypts connections and variables", make=fernet_key, pattern=FERNET),
@@ -187,6 +196,8 @@ GROUPS = (
                 "600s",
                 pattern=SECONDS,
             ),
+            Knob("JOURNAL_DAYS", "how many days what has ended stays in the journal", "90", pattern=COUNT),
+            Knob("JOURNAL", "keep a record of every task and workflow: `on` or `off`", "on", pattern=r"on|off"),
             Knob(
                 "KIT_PROFILE",
                 "`latency`, `balanced` or `economy`: what is traded between speed and rest",

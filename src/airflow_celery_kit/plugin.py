@@ -7,6 +7,7 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_celery_kit.api.lazy import AtStart, Lazy
 from airflow_celery_kit.policies import strategies
 from airflow_celery_kit.scheduler import listener
+from airflow_celery_kit.worker import listener as failures
 
 
 class KitPlugin(AirflowPlugin):
@@ -14,6 +15,15 @@ class KitPlugin(AirflowPlugin):
 
     name = "airflow_celery_kit"
     priority_weight_strategies: ClassVar[list[Any]] = [strategies.FinishFirst]
-    listeners: ClassVar[list[Any]] = [listener]
+    listeners: ClassVar[list[Any]] = [listener, failures]
     fastapi_apps: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "url_prefix": "/kit/v1", "app": Lazy()}]
+    react_apps: ClassVar[list[Any]] = [
+        {
+            "name": "Tasks and workflows",
+            "bundle_url": "kit/v1/console/console.js",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "kit",
+        }
+    ]
     fastapi_root_middlewares: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "middleware": AtStart}]

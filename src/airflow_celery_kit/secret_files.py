@@ -42,6 +42,9 @@ SUPERUSER = ("*", "postgres", "POSTGRES_PASSWORD")
 METADATA = ("airflow", "airflow", "AIRFLOW_DB_PASSWORD")
 RESULTS = ("celery", "celery", "CELERY_DB_PASSWORD")
 CONTROLLER = ("*", "kit", "KIT_DB_PASSWORD")
+JOURNAL_WRITER = ("kit", "journal_writer", "JOURNAL_WRITER_PASSWORD")
+JOURNAL_SCHEDULER = ("kit", "journal_scheduler", "JOURNAL_SCHEDULER_PASSWORD")
+JOURNAL_READER = ("kit", "journal_reader", "JOURNAL_READER_PASSWORD")
 
 FILES: dict[str, Callable[[Values], str]] = {
     "postgres_password": _plain("POSTGRES_PASSWORD"),
@@ -50,10 +53,14 @@ FILES: dict[str, Callable[[Values], str]] = {
     "pgpass_superuser": _pgpass(SUPERUSER),
     "pgpass_init": _pgpass(SUPERUSER, METADATA, RESULTS),
     "pgpass_metadata": _pgpass(METADATA),
-    "pgpass_scheduler": _pgpass(METADATA, RESULTS),
-    "pgpass_worker": _pgpass(RESULTS),
+    "pgpass_apiserver": _pgpass(METADATA, JOURNAL_READER),
+    "pgpass_scheduler": _pgpass(METADATA, RESULTS, JOURNAL_SCHEDULER),
+    "pgpass_worker": _pgpass(RESULTS, JOURNAL_WRITER),
     "pgpass_controller": _pgpass(CONTROLLER),
     "kit_db_password": _plain("KIT_DB_PASSWORD"),
+    "journal_writer_password": _plain("JOURNAL_WRITER_PASSWORD"),
+    "journal_scheduler_password": _plain("JOURNAL_SCHEDULER_PASSWORD"),
+    "journal_reader_password": _plain("JOURNAL_READER_PASSWORD"),
     "controller_password": _plain("CONTROLLER_PASSWORD"),
     "valkey_password": _plain("VALKEY_PASSWORD"),
     "valkey_users": _users,

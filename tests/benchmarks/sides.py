@@ -25,7 +25,7 @@ from tests.stack.harness.workspace import copy_checkout
 
 HERE = Path(__file__).parent
 STOCK = HERE.parent / "stack" / "stock"
-FIRST_PORTS = {"stock": 26080, "kit": 27080, "fifo": 28080}
+FIRST_PORTS = {"stock": 26080, "kit": 27080, "fifo": 28080, "unrecorded": 29080}
 # The same services and slots on both sides. PARALLELISM is twice the slots of the four workers of load (i); what one Dag run may
 # have under way stands in the Dags themselves (`bench_parts.py`), because stock does not read that knob.
 SLOTS = 4
@@ -35,7 +35,12 @@ KNOBS = {
 }  # fmt: skip
 WORKER = "airflow-worker"
 SCALE_SECONDS = 180
-OWN_KNOBS = {"stock": {"CONTROLLERS": "0"}, "kit": {}, "fifo": {"PRIORITY_POLICY": "airflow"}}
+OWN_KNOBS = {
+    "stock": {"CONTROLLERS": "0"},
+    "kit": {},
+    "fifo": {"PRIORITY_POLICY": "airflow"},
+    "unrecorded": {"JOURNAL": "off"},
+}
 # All tasks are equal: what is asked for first runs first.
 FIFO = "AIRFLOW__CORE__DEFAULT_TASK_WEIGHT_RULE=absolute\n"
 

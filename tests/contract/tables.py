@@ -8,11 +8,16 @@ CREATE TABLE task_instance (
     try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
     last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz, priority_weight int,
     operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8,
-    start_date timestamptz, end_date timestamptz
+    start_date timestamptz, end_date timestamptz, pool varchar(256)
 );
 CREATE TABLE dag_run (
     id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz,
-    end_date timestamptz
+    end_date timestamptz, run_type varchar(50), triggered_by varchar(50), triggering_user_name varchar(512), created_dag_version_id uuid,
+    logical_date timestamptz, run_after timestamptz, conf json
+);
+CREATE TABLE rendered_task_instance_fields (
+    dag_id varchar(250), task_id varchar(250), run_id varchar(250), map_index int, rendered_fields json,
+    PRIMARY KEY (dag_id, task_id, run_id, map_index)
 );
 CREATE TABLE dag (
     dag_id varchar(250) PRIMARY KEY, is_paused boolean, is_stale boolean NOT NULL DEFAULT false,
@@ -30,7 +35,7 @@ CREATE TABLE slot_pool (id serial PRIMARY KEY, pool varchar(256) UNIQUE, slots i
 """
 DROP = """
 DROP SCHEMA kit CASCADE; DROP TABLE task_instance, dag, dag_run, dag_tag, deadline, slot_pool;
-DROP TABLE asset_dag_run_queue, partitioned_asset_key_log, callback, connection_test_request
+DROP TABLE rendered_task_instance_fields, asset_dag_run_queue, partitioned_asset_key_log, callback, connection_test_request
 """
 ROW = """
 INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, external_executor_id, hostname, queued_dttm,

@@ -112,7 +112,7 @@ def test_a_message_that_is_taken_waits_no_more_and_an_emptied_queue_stays_with_n
         first.ack()
         second.ack()
     assert look() == {
-        "queues": [queues.queue_facts("default", [], 0, queues.NOTHING_DUE)], "delivered": 0
+        "queues": [queues.queue_facts("default", [], 0, queues.NOTHING_DUE)], "workers": [], "delivered": 0
     }  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def test_slots_come_from_live_workers_also_for_a_queue_that_nobody_has_used(sent
 
 
 def test_an_empty_broker_has_no_queues(controllers_client):
-    assert queues.look(Broker(controllers_client), NOW, {}) == {"queues": [], "delivered": 0}
+    assert queues.look(Broker(controllers_client), NOW, {}) == {"queues": [], "workers": [], "delivered": 0}
 
 
 def test_a_leader_keeps_its_last_look_and_one_that_lost_the_lease_keeps_its_own_to_itself(ready, connections):
@@ -206,11 +206,11 @@ def test_each_look_of_the_controller_that_leads_is_kept(ready, connections, sent
     leader, other = controller(connections), controller(connections)
     monkeypatch.setenv("KIT_INSTANCE", "controller-1")
     step(leader, 0.0)
-    assert rows(ready) == [("queues", {"queues": [], "delivered": 0})]
+    assert rows(ready) == [("queues", {"queues": [], "workers": [], "delivered": 0})]
     sent_at(1)
     monkeypatch.setenv("KIT_INSTANCE", "controller-2")
     step(other, 0.0)
-    assert rows(ready) == [("queues", {"queues": [], "delivered": 0})], "the other one does not lead"
+    assert rows(ready) == [("queues", {"queues": [], "workers": [], "delivered": 0})], "the other one does not lead"
     monkeypatch.setenv("KIT_INSTANCE", "controller-1")
     step(leader, 2.0)
     ((_, facts),) = rows(ready)

@@ -1,6 +1,7 @@
 """Runs in: stack tests; how much waits and how long, in `kit status`, at `/kit/v1`, and who may see it."""
 
 import time
+import uuid
 from typing import Any
 
 import httpx
@@ -60,9 +61,12 @@ def test_every_route_refuses_strangers_and_users_without_the_permission(stack: S
     assert {("GET", "/queues"), ("GET", "/metrics")} <= set(routes)
     stranger = client(stack)
     assert {ask(stranger, route) for route in routes} == {401}
-    for role, answer in (("Public", 403), ("Viewer", 200)):
-        asking = user(stack, role)
-        assert {ask(asking, route) for route in routes} == {answer}, role
+    public, viewer = user(stack, "Public"), user(stack, "Viewer")
+    assert {ask(public, route) for route in routes} == {403}
+    reading, changing = ([route for route in routes if (route[0] == "GET") is reads] for reads in (True, False))
+    # What is asked for in a path is not there.
+    assert {ask(viewer, route) for route in reading} == {200, 404} and len(reading) >= 7
+    assert {ask(viewer, route) for route in changing} == {403} and len(changing) >= 5
 
 
 def test_airflow_lists_the_plugin_with_its_api(stack: Stack) -> None:
@@ -122,6 +126,7 @@ def user(stack: Stack, role: str) -> httpx.Client:
 
 
 def ask(asking: httpx.Client, route: tuple[str, ...]) -> int:
-    """Return the status of the answer to a request without a body."""
+    """Return the status of the answer to a request without a body, for something that is not there."""
     method, path = route
-    return asking.request(method, f"/kit/v1{path}").status_code
+    named = path.replace("{id}", str(uuid.uuid4())).replace("{dag_id}", "nobody").replace("{run_id:path}", "nothing")
+    return asking.request(method, f"/kit/v1{named}").status_code

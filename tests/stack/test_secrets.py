@@ -45,13 +45,15 @@ def test_a_worker_holds_neither_metadata_address_nor_jwt_key(stack: Stack, seen_
         assert seen_by_a_task["secrets"] == ["pgpass_worker", "valkey_password"]
     else:
         given = Path(seen_by_a_task["environment"]["PGPASSFILE"])
-        assert given.read_text() == f"*:*:celery:celery:{stack.settings['CELERY_DB_PASSWORD']}\n"
+        roles = [line.split(":")[2:4] for line in given.read_text().splitlines()]
+        assert roles == [["celery", "celery"], ["kit", "journal_writer"]]
 
 
-def test_a_worker_opens_the_result_database_and_no_other(seen_by_a_task: dict[str, Any]) -> None:
+def test_a_worker_opens_results_and_journal_and_no_other_database(seen_by_a_task: dict[str, Any]) -> None:
     doors = seen_by_a_task["doors"]
-    assert doors.pop("results") == "open"
-    assert "does not have CONNECT privilege" in doors.pop("metadata as celery")
+    assert (doors.pop("results"), doors.pop("journal")) == ("open", "open")
+    for role in ("celery", "the journal's writer"):
+        assert "does not have CONNECT privilege" in doors.pop(f"metadata as {role}")
     assert len(doors) == 2 and all("authentication failed" in said for said in doors.values()), doors
 
 

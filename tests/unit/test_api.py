@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ FACTS = {
             "steps": [{"step": 9, "waiting": 1, "oldest_seconds": None}],
         },
     ],
+    "workers": [{"name": "airflow-worker-1", "held": 4, "slots": 4, "queues": ["default"]}],
     "delivered": 4,
 }  # fmt: skip
 
@@ -61,6 +63,11 @@ class Manager:
         self.asked.append((access_view.name, user))
         return self.allowed
 
+    def is_authorized_dag(self, *, method, access_entity, details, user):
+        """Note what was asked."""
+        self.asked.append((f"{method} {access_entity.name}", user))
+        return self.allowed
+
 
 @pytest.fixture
 def client(monkeypatch):
@@ -73,14 +80,15 @@ def client(monkeypatch):
 
     def make(manager: Manager, session: Session = NO_LOOK):
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.get_auth_manager", lambda: manager)
+        monkeypatch.setattr("airflow.models.dag.DagModel.get_team_name", lambda dag_id: None)
         outer, mounted = FastAPI(), Lazy()
-        outer.state.auth_manager = manager
+        outer.state.auth_manager, outer.state.dag_bag = manager, None
         outer.mount("/kit/v1", mounted)
         asking = TestClient(outer)
         asking.get("/kit/v1/")
         assert mounted.app.state.auth_manager is manager
         mounted.app.dependency_overrides[_get_session] = lambda: session
-        asking.routes = [f"/kit/v1{route.path}" for route in mounted.app.routes]
+        asking.routes = [(method, f"/kit/v1{route.path}") for route in mounted.app.routes for method in route.methods]
         return asking
 
     return make
@@ -89,14 +97,35 @@ def client(monkeypatch):
 KNOWN = {"Authorization": "Bearer known"}
 
 
+def answers(asking, headers=None) -> set[int]:
+    """What all routes answer; what is asked for in a path is not there."""
+    named = str.maketrans({"{": "", "}": ""})
+    paths = [
+        (method, path.replace("{id}", str(uuid.uuid4())).replace(":path", "").translate(named))
+        for method, path in asking.routes
+    ]
+    return {asking.request(method, path, headers=headers).status_code for method, path in paths}
+
+
 def test_every_route_asks_for_a_login_then_for_the_permission(client):
     stranger, manager = client(Manager(allowed=False)), Manager(allowed=False)
-    assert set(stranger.routes) >= {"/kit/v1/queues", "/kit/v1/metrics"}
-    assert {stranger.get(path).status_code for path in stranger.routes} == {401}
-    assert {stranger.get(path, headers={"Authorization": "Bearer x"}).status_code for path in stranger.routes} == {403}
-    refused = client(manager)
-    assert {refused.get(path, headers=KNOWN).status_code for path in refused.routes} == {403}
-    assert set(manager.asked) == {("CLUSTER_ACTIVITY", "somebody")}
+    assert set(stranger.routes) >= {
+        ("GET", "/kit/v1/queues"),
+        ("GET", "/kit/v1/metrics"),
+        ("POST", "/kit/v1/tasks/{id}/cancel"),
+    }
+    assert answers(stranger) == {401}
+    assert answers(stranger, {"Authorization": "Bearer x"}) == {403}
+    assert answers(client(manager), KNOWN) == {403}
+    assert {user for _, user in manager.asked} == {"somebody"}
+    assert {what for what, _ in manager.asked} == {
+        "CLUSTER_ACTIVITY",
+        "GET TASK_INSTANCE",
+        "GET RUN",
+        "PUT TASK_INSTANCE",
+        "PUT RUN",
+        "POST RUN",
+    }
 
 
 def test_no_page_of_the_framework_answers_everybody(client):
@@ -194,4 +223,5 @@ def test_airflow_lists_the_plugin():
 
 def test_every_route_is_documented(client, repository: Path):
     page = (repository / "docs" / "reference" / "rest.md").read_text()
-    assert [path for path in client(Manager(allowed=True)).routes if f"## GET {path}\n" not in page] == []
+    routes = [(method, path.replace(":path", "")) for method, path in client(Manager(allowed=True)).routes]
+    assert [route for route in routes if f"## {' '.join(route)}\n" not in page] == []

@@ -20,6 +20,7 @@ IMPORT_AIRFLOW = (
     "preload.py",
     "warm/",
     "plugin.py",
+    "task.py",
     "api/",
     "dag_processor/",
     "runtimes/prepare.py",

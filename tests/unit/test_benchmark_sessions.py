@@ -56,7 +56,7 @@ def test_an_unknown_load_is_refused_with_one_line(names, capsys):
         bench.chosen(names)
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
-    assert line.startswith("no load '") and line.endswith("choose among a, b, c1, c2, d, e, o, p, s, g, f, i")
+    assert line.startswith("no load '") and line.endswith("choose among a, b, c1, c2, d, e, o, p, s, j, g, f, i")
 
 
 def test_stock_goes_first_in_odd_pairs_and_the_first_round_does_not_count():
@@ -87,7 +87,12 @@ def test_both_sides_are_given_the_same_knobs_and_enough_for_every_slot():
     most = SLOTS * max(load.workers for load in WORKLOADS)
     assert int(KNOBS["PARALLELISM"]) >= 2 * most
     assert "AIRFLOW__CORE__PARALLELISM=${PARALLELISM}" in (STOCK / "config" / "airflow.env").read_text()
-    assert sides.OWN_KNOBS == {"stock": {"CONTROLLERS": "0"}, "kit": {}, "fifo": {"PRIORITY_POLICY": "airflow"}}
+    assert sides.OWN_KNOBS == {
+        "stock": {"CONTROLLERS": "0"},
+        "kit": {},
+        "fifo": {"PRIORITY_POLICY": "airflow"},
+        "unrecorded": {"JOURNAL": "off"},
+    }
 
 
 def test_both_sides_have_the_workers_of_the_load_and_one_afterwards(tmp_path, monkeypatch):

@@ -94,11 +94,11 @@ def test_ports_are_published_for_ui_and_flower_alone_and_on_loopback_by_default(
     }
 
 
-def test_nobody_gets_the_docker_socket_and_only_logs_and_output_are_shared_for_writing(services):
+def test_nobody_gets_the_docker_socket_and_only_logs_output_and_events_are_shared_for_writing(services):
     mounts = {mount for one in services.values() for mount in one.get("volumes", ())}
     assert not [mount for mount in mounts if "docker.sock" in mount]
     writable = {mount.partition(":")[0] for mount in mounts if not mount.endswith(":ro")}
-    assert writable == {"postgres-data", "valkey-data", "logs", "./var/output"}
+    assert writable == {"postgres-data", "valkey-data", "logs", "scheduler-spool", "worker-spool", "./var/output"}
 
 
 def test_every_variable_is_a_knob_and_its_default_is_the_knobs(text):

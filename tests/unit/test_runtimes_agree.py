@@ -71,7 +71,15 @@ def test_the_same_secrets_are_given_and_no_container_has_one_it_does_not_use(set
     in_compose = secrets_in(composed(name), "/run/secrets")
     assert secrets_in(embedded(settings, name), str(settings.secrets)) == in_compose
     by_name = (
-        {"airflow_db_password", "celery_db_password", "kit_db_password", "admin_password"}
+        {
+            "airflow_db_password",
+            "celery_db_password",
+            "kit_db_password",
+            "journal_writer_password",
+            "journal_scheduler_password",
+            "journal_reader_password",
+            "admin_password",
+        }
         if name == "airflow-init"
         else set()
     )

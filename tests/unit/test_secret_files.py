@@ -8,14 +8,18 @@ import pytest
 from airflow_celery_kit import secret_files
 from airflow_celery_kit.settings import Settings
 
-DATABASE_PASSWORDS = ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD", "KIT_DB_PASSWORD")
+DATABASE_PASSWORDS = (
+    "POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD", "KIT_DB_PASSWORD", "JOURNAL_WRITER_PASSWORD",
+    "JOURNAL_SCHEDULER_PASSWORD", "JOURNAL_READER_PASSWORD",
+)  # fmt: skip
 OPENS = {
     "pgpass_superuser": ("POSTGRES_PASSWORD",),
     "pgpass_init": ("POSTGRES_PASSWORD", "AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD"),
     "pgpass_controller": ("KIT_DB_PASSWORD",),
     "pgpass_metadata": ("AIRFLOW_DB_PASSWORD",),
-    "pgpass_scheduler": ("AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD"),
-    "pgpass_worker": ("CELERY_DB_PASSWORD",),
+    "pgpass_apiserver": ("AIRFLOW_DB_PASSWORD", "JOURNAL_READER_PASSWORD"),
+    "pgpass_scheduler": ("AIRFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD", "JOURNAL_SCHEDULER_PASSWORD"),
+    "pgpass_worker": ("CELERY_DB_PASSWORD", "JOURNAL_WRITER_PASSWORD"),
 }
 
 
@@ -38,8 +42,10 @@ def test_a_password_file_opens_its_databases_alone(settings, written, name):
     assert len(written[name].splitlines()) == len(held)
 
 
-def test_a_workers_password_file_is_the_celery_line_alone(settings, written):
-    assert written["pgpass_worker"] == f"*:*:celery:celery:{settings['CELERY_DB_PASSWORD']}\n"
+def test_a_workers_password_file_opens_results_and_adds_to_the_journal(settings, written):
+    assert written["pgpass_worker"].splitlines() == [
+        f"*:*:celery:celery:{settings['CELERY_DB_PASSWORD']}", f"*:*:kit:journal_writer:{settings['JOURNAL_WRITER_PASSWORD']}",
+    ]  # fmt: skip
 
 
 def test_the_users_file_of_the_broker_holds_a_hash_and_never_the_password(settings, written):

@@ -4,27 +4,48 @@ from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import requires_access_view
-from fastapi import APIRouter, Depends, FastAPI, Response
+from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
+from airflow.api_fastapi.core_api.security import get_user, requires_access_view
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from airflow_celery_kit.api import snapshot
+from airflow_celery_kit.api import actions, console_files, records, snapshot
 from airflow_celery_kit.api.metrics import QueueMetrics
+from airflow_celery_kit.journal.reader import AwayError
 
 router = APIRouter()
 
 
-def build(auth_manager: Any) -> FastAPI:
-    """Return the application. Every route needs a user who may see the cluster's activity; without login 401, without permission 403.
+def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
+    """Return the application. Every route needs a login, else 401, and a permission of Airflow's, else 403.
 
     FastAPI's own pages are left out: they would answer everybody.
     """
-    permission = Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))
-    app = FastAPI(title="airflow-celery-kit", openapi_url=None, dependencies=[permission])
-    # Airflow's dependencies look for it in the application that answers, which is this one.
-    app.state.auth_manager = auth_manager
-    app.include_router(router)
+    app = FastAPI(title="airflow-celery-kit", openapi_url=None, dependencies=[Depends(get_user)])
+    # Airflow's dependencies look for them in the application that answers, which is this one.
+    app.state.auth_manager, app.state.dag_bag = auth_manager, dag_bag
+    app.include_router(router, dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))])
+    app.include_router(records.router)
+    app.include_router(actions.router)
+    app.include_router(console_files.router)
+    for handler in ERROR_HANDLERS:
+        app.add_exception_handler(handler.exception_cls, handler.exception_handler)
+    app.add_exception_handler(RequestValidationError, refused)
+    app.add_exception_handler(AwayError, away)
     return app
+
+
+def refused(_: Request, problem: RequestValidationError) -> JSONResponse:
+    """Answer a request that cannot be meant, with a sentence as Airflow's other errors have."""
+    said = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problem.errors()[:3]]
+    return JSONResponse({"detail": "; ".join(said)}, 422)
+
+
+def away(_: Request, problem: AwayError) -> JSONResponse:
+    """Answer while the journal's database is away."""
+    return JSONResponse({"detail": "the journal's database does not answer: see 'kit status'"}, 503)
 
 
 @router.get("/queues")

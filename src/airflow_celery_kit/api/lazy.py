@@ -15,11 +15,12 @@ class Lazy:
         self.app: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request. The application that this one is mounted in stands in `scope`; it has the login manager."""
+        """Answer one request. The application that this one is mounted in stands in `scope`; it has the login manager and the Dags."""
         if self.app is None:
             from airflow_celery_kit.api.app import build
 
-            self.app = build(scope["app"].state.auth_manager)
+            state = scope["app"].state
+            self.app = build(state.auth_manager, state.dag_bag)
         await self.app(scope, receive, send)
 
 

@@ -36,7 +36,7 @@ def read(session: Any) -> Snapshot | None:
 def answer(seen: Snapshot | None) -> dict[str, Any]:
     """Return what `GET /kit/v1/queues` says. A stale look is given out as it is, marked as such, with the reason."""
     if seen is None:
-        nothing = {"at": None, "age_seconds": None, "queues": [], "delivered": None}
+        nothing = {"at": None, "age_seconds": None, "queues": [], "workers": [], "delivered": None}
         return {**nothing, "stale": True, "reason": NEVER}
     return {
         "at": seen.at.isoformat(),
@@ -44,6 +44,7 @@ def answer(seen: Snapshot | None) -> dict[str, Any]:
         "stale": seen.stale,
         "reason": why(seen) if seen.stale else "",
         "queues": seen.facts["queues"],
+        "workers": seen.facts.get("workers", []),
         "delivered": seen.facts["delivered"],
     }
 

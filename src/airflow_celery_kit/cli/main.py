@@ -12,7 +12,9 @@ import httpx
 
 from airflow_celery_kit.cli import (
     bench_commands,
+    journal_commands,
     machine_commands,
+    record_commands,
     repair_commands,
     run_commands,
     stack_commands,
@@ -44,7 +46,16 @@ def kit(context: click.Context, runtime: str | None) -> None:
     context.obj = Choice(runtime or None)
 
 
-for module in (machine_commands, stack_commands, worker_commands, run_commands, repair_commands, bench_commands):
+for module in (
+    machine_commands,
+    stack_commands,
+    worker_commands,
+    run_commands,
+    record_commands,
+    journal_commands,
+    repair_commands,
+    bench_commands,
+):
     for command in module.COMMANDS:
         kit.add_command(command)
 

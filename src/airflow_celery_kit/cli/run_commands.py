@@ -29,7 +29,7 @@ NEW_FILE_SECONDS = 30.0
 @json_option
 def run(dag_id: str, conf: str | None, wait: bool, as_json: bool) -> None:
     """Trigger a run of a Dag, unpausing it if need be, and follow it with --wait."""
-    parameters = _object(conf)
+    parameters = json_object(conf)
     settings = Settings.load()
     api = Airflow(settings)
     if _has_fresh_files(settings):
@@ -70,7 +70,8 @@ def _has_fresh_files(settings: Settings) -> bool:
     return time.time() - max(changed, default=0.0) < NEW_FILE_SECONDS
 
 
-def _object(text: str | None) -> dict[str, Any]:
+def json_object(text: str | None) -> dict[str, Any]:
+    """Return what --conf says. Raises BadInputError."""
     try:
         parsed = json.loads(text, parse_constant=_no_constant) if text else {}
         json.dumps(parsed, allow_nan=False).encode()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -11,7 +12,7 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import queues, seen, waiting
+from airflow_celery_kit.controller import journal, queues, seen, waiting, withdrawing
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
@@ -19,6 +20,7 @@ from airflow_celery_kit.controller.sight import Connections
 
 AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
 SELDOM_SECONDS = 60.0
+HOUR_SECONDS = 3600.0
 # A round takes a fraction of a second. Weights and figures are as old as the last one that ended.
 SLOW_SECONDS = 20.0
 
@@ -84,12 +86,12 @@ class Beside:
             self.connections.drop()
 
 
-def seldom(chore: Chore) -> Chore:
-    """Return a chore that is done once a minute."""
+def seldom(chore: Chore, every: float = SELDOM_SECONDS) -> Chore:
+    """Return a chore that is done once a minute, or once in so many seconds."""
     last = [float("-inf")]
 
     def now_and_then(connections: Connections, fence: Fence, now: float) -> Any:
-        if now - last[0] < SELDOM_SECONDS:
+        if now - last[0] < every:
             return SKIPPED
         last[0] = now
         return chore(connections, fence, now)
@@ -99,18 +101,40 @@ def seldom(chore: Chore) -> Chore:
 
 def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
     """Return what is done in each round, in this order."""
-
-    def tidy(connections: Connections, *_: Any) -> None:
-        if dropped := connections.broker.drop_orphan_replies():
-            say("tidied", reply_queues=dropped)
-
-    def show(connections: Connections, fence: Fence, _: float) -> None:
-        due = waiting.due(connections.metadata)
-        seen.write("queues", queues.look(connections.broker, time.time(), due), fence)
-
-    order: dict[str, Chore] = {"ordering": ordering.look} if ordering else {}
-    return order | {
+    found: dict[str, Chore] = {"withdrawing": partial(withdraw, say)}
+    if ordering:
+        found["ordering"] = ordering.look
+    found |= {
         "weights": seldom(lambda connections, *_: waiting.forget(connections.metadata)),
         "queues": show,
-        "replies": seldom(tidy),
+        "replies": seldom(partial(tidy, say)),
     }
+    if journal.kept():
+        found["journal"] = seldom(partial(look_after_journal, say), HOUR_SECONDS)
+    return found
+
+
+def withdraw(say: Say, connections: Connections, fence: Fence, _: float) -> None:
+    """Take messages out of the broker whose tasks were cancelled or paused."""
+    if found := withdrawing.withdraw(connections.metadata, connections.results, connections.broker, fence):
+        say("withdrawn", messages=found)
+
+
+def show(connections: Connections, fence: Fence, _: float) -> None:
+    """Let the api-server know what waits."""
+    due = waiting.due(connections.metadata)
+    seen.write("queues", queues.look(connections.broker, time.time(), due), fence)
+
+
+def tidy(say: Say, connections: Connections, *_: Any) -> None:
+    """Remove reply queues that nobody reads."""
+    if dropped := connections.broker.drop_orphan_replies():
+        say("tidied", reply_queues=dropped)
+
+
+def look_after_journal(say: Say, connections: Connections, *_: Any) -> None:
+    """Make the coming days' partitions, and drop what is old."""
+    if made := journal.make_partitions(connections.journal):
+        say("partitions", made=made)
+    if (pruned := journal.prune_by_setting(connections.journal)) and (pruned["tasks"] or pruned["partitions"]):
+        say("pruned", **pruned)

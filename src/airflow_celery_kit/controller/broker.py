@@ -35,7 +35,7 @@ class Broker:
 
     def messages(self) -> Messages:
         """Return the ids of all messages. Raises valkey.ValkeyError when the broker is away."""
-        waiting = frozenset(identity(raw)[0] for key in self._lists() for raw in self.client.lrange(key, 0, -1))
+        waiting = frozenset(identity(raw)[0] for key in self.lists() for raw in self.client.lrange(key, 0, -1))
         delivered = (json.loads(raw)[0] for raw in self.client.hvals("unacked"))
         named = {_header(message, "id"): _header(message, "argsrepr") for message in delivered}
         return Messages(waiting, {found: name for found, name in named.items() if found})
@@ -102,7 +102,8 @@ class Broker:
             dropped += 1
         return dropped
 
-    def _lists(self) -> Iterator[str]:
+    def lists(self) -> Iterator[str]:
+        """Yield the key of every list that may hold messages."""
         yield from (list_of(queue, step) for queue in sorted(self.queues()) for step in PRIORITY_STEPS)
 
 

@@ -18,12 +18,13 @@ NOTHING_DUE = Due(0, None)
 
 
 def look(broker: Broker, now: float, due: Mapping[str, Due]) -> Facts:
-    """Return every queue as `queues`, and as `delivered` how many messages workers have taken and not acknowledged.
+    """Return every queue as `queues`, live workers as `workers`, and as `delivered` how many messages they have taken and not acknowledged.
 
     `now` is the wall clock in seconds since 1970, `due` what Airflow has not sent yet, by queue. A queue is there when tasks were ever
     sent to it, a live worker serves it, or something is due for it. Raises valkey.ValkeyError when the broker is away.
     """
-    workers = broker.reports().values()
+    reports = broker.reports()
+    workers = reports.values()
     names = sorted(broker.queues() | due.keys())
     with broker.client.pipeline(transaction=False) as pipeline:
         for key in (list_of(name, step) for name in names for step in PRIORITY_STEPS):
@@ -36,7 +37,16 @@ def look(broker: Broker, now: float, due: Mapping[str, Due]) -> Facts:
         )
         for at, name in enumerate(names)
     ]  # fmt: skip
-    return {"queues": queues, "delivered": delivered}
+    return {
+        "queues": queues,
+        "delivered": delivered,
+        "workers": [worker_facts(name, said) for name, said in sorted(reports.items())],
+    }
+
+
+def worker_facts(name: str, said: Mapping[str, Any]) -> Facts:
+    """Return one live worker: how many messages it holds, of how many slots, for which queues."""
+    return {"name": name, "held": len(said["held"]), "slots": said.get("slots"), "queues": said.get("queues", [])}
 
 
 def queue_facts(name: str, steps: list[Facts], slots: int | None, due: Due) -> Facts:

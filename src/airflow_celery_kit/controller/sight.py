@@ -35,6 +35,11 @@ class Connections:
         return self._database("KIT_RESULTS_CONN")
 
     @property
+    def journal(self) -> Any:
+        """The journal's database, as the role `kit`. Raises psycopg2.Error."""
+        return self._database("KIT_JOURNAL_CONN")
+
+    @property
     def broker(self) -> Broker:
         """The broker; the client connects again by itself."""
         if "broker" not in self.opened:

@@ -58,7 +58,7 @@ class Embedded:
             self._find_ports(say)
         say("preparing PostgreSQL and Valkey")
         Servers.of(self.settings).prepare()
-        for folder in ("airflow/logs", "output"):
+        for folder in ("airflow/logs", "airflow/spool", "output"):
             (self.settings.var / folder).mkdir(parents=True, exist_ok=True)
         self._launch(say)
         self._start_servers(say)

@@ -71,6 +71,8 @@ def controller(settings: Settings) -> dict[str, str]:
     return {
         "KIT_METADATA_CONN": f"{server}/airflow",
         "KIT_RESULTS_CONN": f"{server}/celery",
+        "KIT_JOURNAL_CONN": f"{server}/kit",
+        "KIT_JOURNAL_DAYS": settings["JOURNAL_DAYS"],
         "PGPASSFILE": str(settings.secrets / "pgpass_controller"),
         "AIRFLOW__CELERY__BROKER_URL": f"redis://{LOOPBACK}:{settings['VALKEY_PORT']}/0",
         "KIT_BROKER_USER": "kit",
@@ -83,6 +85,30 @@ def results(settings: Settings) -> dict[str, str]:
     return {
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://celery@{LOOPBACK}:{settings['POSTGRES_PORT']}/celery",
         "PGPASSFILE": str(settings.secrets / "pgpass_worker"),
+    }
+
+
+def journal_writer(settings: Settings) -> dict[str, str]:
+    """Return where events of workers and tasks wait and where they go."""
+    return {
+        "KIT_JOURNAL_CONN": f"postgresql://journal_writer@{LOOPBACK}:{settings['POSTGRES_PORT']}/kit",
+        "KIT_SPOOL_DIR": str(settings.var / "airflow" / "spool" / "workers"),
+    }
+
+
+def journal_scheduler(settings: Settings) -> dict[str, str]:
+    """Return the same for the scheduler, whose events no task may write."""
+    return {
+        "KIT_JOURNAL_CONN": f"postgresql://journal_scheduler@{LOOPBACK}:{settings['POSTGRES_PORT']}/kit",
+        "KIT_SPOOL_DIR": str(settings.var / "airflow" / "spool" / "scheduler"),
+    }
+
+
+def journal_reader(settings: Settings) -> dict[str, str]:
+    """Return what opens the journal for reading, and the one password file that opens the metadata database too."""
+    return {
+        "KIT_JOURNAL_CONN": f"postgresql://journal_reader@{LOOPBACK}:{settings['POSTGRES_PORT']}/kit",
+        "PGPASSFILE": str(settings.secrets / "pgpass_apiserver"),
     }
 
 

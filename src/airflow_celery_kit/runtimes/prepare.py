@@ -20,6 +20,8 @@ from airflow_celery_kit.controller import pools
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
 from airflow_celery_kit.errors import ConfigurationError
+from airflow_celery_kit.journal import install as journal
+from airflow_celery_kit.journal.teller import is_on
 from airflow_celery_kit.scheduler import wake
 
 # Database and owning role have one name; a worker is given the second one only.
@@ -63,9 +65,11 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 7
+KIT_SCHEMA = 8
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
-WITHOUT_TRIGGER = "DROP TRIGGER IF EXISTS kit_wake ON {}"
+WITHOUT_TRIGGERS = "; ".join(
+    f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold")
+)
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
 
@@ -167,7 +171,8 @@ def wake_triggers() -> str:
 
 def add_to_databases() -> None:
     """Give the controller's role the few rights that it needs, and let the scheduler be woken, as the owner of each database."""
-    for name, grants in (("airflow", METADATA_GRANTS + wake_triggers()), ("celery", RESULTS_GRANTS)):
+    triggers = wake_triggers() + journal.outbox()
+    for name, grants in (("airflow", METADATA_GRANTS + triggers), ("celery", RESULTS_GRANTS)):
         with (
             contextlib.closing(psycopg2.connect(uri(name, name))) as connection,
             connection,
@@ -211,9 +216,9 @@ def migrate() -> None:
     """Bring the metadata database to the schema of the installed Airflow and its login manager."""
     with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection:
         # One lock at a time: a scheduler of before may still be running.
-        for table in wake.TABLES:
+        for table in dict.fromkeys((*wake.TABLES, *(table for table, _ in journal.TRIGGERS))):
             with connection, connection.cursor() as cursor:
-                cursor.execute(WITHOUT_TRIGGER.format(table))
+                cursor.execute(WITHOUT_TRIGGERS.format(table=table))
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(["db", "migrate"])
@@ -238,13 +243,16 @@ def main() -> None:
     administrator = os.environ["AIRFLOW_ADMIN_USER"]
     routing = check_order()
     make_roles_and_databases(uri("postgres", "postgres"))
+    journal.make_database(uri("postgres", "postgres"), make_role, secret)
     if not is_prepared(administrator):
         migrate()
         make_administrator(administrator)
         make_result_tables()
         add_to_databases()
+        journal.migrate(uri("postgres", journal.DATABASE))
         write_stamp(administrator)
     make_pools(routing)
+    journal.switch(uri("airflow", "airflow"), is_on(os.environ))
     print("databases, schema and administrator are ready")  # noqa: T201
 
 

@@ -22,6 +22,13 @@ def ask_for_less() -> None:
     mapped.install()
 
 
+def keep_a_journal() -> None:
+    """Let the scheduler write down what happens."""
+    from airflow_celery_kit.scheduler import record
+
+    record.install()
+
+
 def lighten_parsing() -> None:
     """Let the Dag processor look less often for what is there."""
     from airflow_celery_kit.dag_processor import permissions, requests
@@ -31,7 +38,7 @@ def lighten_parsing() -> None:
 
 # Airflow calls the hook before a job knows its own type; only a process that runs such a job has loaded its runner.
 CHANGES = {
-    "airflow.jobs.scheduler_job_runner": (wake_the_scheduler, ask_for_less),
+    "airflow.jobs.scheduler_job_runner": (wake_the_scheduler, ask_for_less, keep_a_journal),
     "airflow.jobs.dag_processor_job_runner": (preload.for_parsing, lighten_parsing),
 }
 

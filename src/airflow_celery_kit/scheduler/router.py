@@ -14,6 +14,8 @@ from airflow_celery_kit.scheduler.gate import Gate, refuse
 from airflow_celery_kit.worker.broker import SENT_AT
 
 GATE = Gate(broker.write_from_environment)
+# A message's header: which attempt of which task it is for; nothing where it is for none.
+SUBJECT = "kit_task"
 
 
 def workload_of(args: Any) -> dict[str, Any]:
@@ -42,6 +44,16 @@ def describe(workload: dict[str, Any]) -> str:
         return NO_TASK
 
 
+def subject(workload: dict[str, Any]) -> dict[str, Any] | None:
+    """Return which attempt of which task a workload is for, None for a workload of another kind."""
+    try:
+        ti = workload["ti"]
+        names = {name: ti[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
+        return {"task": ti["id"], "attempt": ti["try_number"]} | names
+    except Exception:
+        return None
+
+
 def urgency(workload: dict[str, Any]) -> int:
     """Return the step of the broker's lists that a workload belongs to; what is no task is most urgent."""
     try:
@@ -61,5 +73,6 @@ def route(name: str, args: Any, kwargs: Any, options: dict[str, Any], task: Any 
         refuse(problem)
     workload = workload_of(args)
     return {
-        "priority": urgency(workload), "argsrepr": describe(workload), "kwargsrepr": "{}", "headers": {SENT_AT: time.time()}
+        "priority": urgency(workload), "argsrepr": describe(workload), "kwargsrepr": "{}",
+        "headers": {SENT_AT: time.time(), SUBJECT: subject(workload)},
     }  # fmt: skip

@@ -17,6 +17,8 @@ from celery.exceptions import Ignore
 from celery.utils.log import get_logger
 from celery.worker import request, strategy
 
+from airflow_celery_kit.core.journal.events import Kind
+from airflow_celery_kit.worker import record
 from airflow_celery_kit.worker.holding import HOLDS
 
 REMEMBERED = 100
@@ -56,6 +58,12 @@ STARTED = Started()
 class Request(request.Request):
     """A task in a worker's hands; remembers that it started."""
 
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Called at each step; what Flower hears the journal keeps."""
+        if kind := record.KINDS.get(type):
+            record.tell(kind, self.request_dict)
+        super().send_event(type, **fields)
+
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Called when a pool process has begun it."""
         STARTED.remember(self.id)
@@ -72,6 +80,7 @@ class Request(request.Request):
         """Called when it ended badly, or its process died."""
         if isinstance(exc_info.exception, WorkerLostError | Terminated):
             STARTED.forget(self.id)
+            record.tell(Kind.LOST, self.request_dict, {"error": str(exc_info.exception)})
         elif isinstance(exc_info.exception, Ignore):
             STARTED.dropped += 1
             log.warning("message %s was delivered again while its task runs elsewhere: dropped", self.id)
@@ -85,8 +94,10 @@ def once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., An
     def take(message: Any, body: Any, ack: Callable[..., None], *rest: Any, **named: Any) -> Any:
         if STARTED.drops(found := str(message.headers.get("id", ""))):
             log.warning("message %s was delivered again though its task started here: dropped", found)
+            record.tell(Kind.REDELIVERED, message.headers)
             return ack(log, consumer.connection_errors)
         HOLDS.took(message.properties.get("priority") or 0)
+        record.tell(Kind.RECEIVED, message.headers)
         return handle(message, body, ack, *rest, **named)
 
     return take

@@ -12,7 +12,16 @@ from billiard import util
 from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 
 from airflow_celery_kit import patching, preload
-from airflow_celery_kit.worker import adapters, holding, log_levels, parent_death, reports, slots, task_supervisor
+from airflow_celery_kit.worker import (
+    adapters,
+    holding,
+    log_levels,
+    parent_death,
+    record,
+    reports,
+    slots,
+    task_supervisor,
+)
 
 
 @celeryd_init.connect
@@ -20,7 +29,7 @@ def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
     reports.install(instance.app)
-    patching.attempt((lambda: holding.install(instance.app), lambda: slots.install(instance.app)))
+    patching.attempt((lambda: holding.install(instance.app), lambda: slots.install(instance.app), record.install))
 
 
 @celeryd_init.connect
@@ -38,6 +47,7 @@ def leave(sender: Any, **_: object) -> None:
     """
     if path := reports.beat_file():
         path.unlink(missing_ok=True)
+    record.leave()
     for child in multiprocessing.active_children():
         child.terminate()
     shutil.rmtree(util.get_temp_dir(), ignore_errors=True)

@@ -25,20 +25,23 @@ def doors(environment) -> dict[str, str]:
 
     import psycopg2
 
-    password = pathlib.Path(environment["PGPASSFILE"]).read_text().strip().rpartition(":")[2]
-
+    lines = pathlib.Path(environment["PGPASSFILE"]).read_text().splitlines()
+    passwords = {line.split(":")[3]: line.split(":")[4] for line in lines}
     results = environment["AIRFLOW__CELERY__RESULT_BACKEND"].removeprefix("db+")
     server = results.rpartition("/")[0]
     addresses = {
         "results": results,
+        "journal": environment["KIT_JOURNAL_CONN"],
         "metadata as celery": f"{server}/airflow",
+        "metadata as the journal's writer": environment["KIT_JOURNAL_CONN"].rpartition("/")[0] + "/airflow",
         "metadata as airflow": server.replace("celery@", "airflow@") + "/airflow",
         "metadata as superuser": server.replace("celery@", "postgres@") + "/airflow",
     }
     said = {}
     for name, address in addresses.items():
         try:
-            psycopg2.connect(address, password=password, connect_timeout=5).close()
+            role = address.partition("//")[2].partition("@")[0]
+            psycopg2.connect(address, password=passwords.get(role, passwords["celery"]), connect_timeout=5).close()
             said[name] = "open"
         except psycopg2.OperationalError as refused:
             said[name] = str(refused).strip().splitlines()[-1]

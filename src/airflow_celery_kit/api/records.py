@@ -1,0 +1,111 @@
+"""Runs in: airflow-apiserver; the routes of tasks and workflows. A user sees those of the Dags that Airflow lets them read."""
+
+import os
+from functools import cache
+from typing import Annotated, Any
+from uuid import UUID
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
+from fastapi import APIRouter, Depends, HTTPException, Query
+
+from airflow_celery_kit.core.journal.hops import hops
+from airflow_celery_kit.core.journal.statuses import Status
+from airflow_celery_kit.journal.reader import MOST, PAGE, CursorError, Page, Reader, engine_for
+from airflow_celery_kit.journal.teller import ADDRESS
+
+router = APIRouter()
+MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
+MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+Word = Annotated[str | None, Query(max_length=250)]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+Cursor = Annotated[str | None, Query(max_length=2000)]
+
+
+@cache
+def reader_at(address: str) -> Reader:
+    """Return this process's reader of a journal."""
+    return Reader(engine_for(address))
+
+
+def reader() -> Reader:
+    """Return the reader; without a journal there is nothing to be found."""
+    if not (address := os.environ.get(ADDRESS)):
+        raise HTTPException(404, "no journal is kept here: set KIT_JOURNAL_CONN for the api-server")
+    return reader_at(address)
+
+
+def visible(user: GetUserDep, manager: AuthManagerDep) -> list[str]:
+    """Return the Dags that the user may read."""
+    return sorted(manager.get_authorized_dag_ids(user=user, method="GET"))
+
+
+ReaderDep = Annotated[Reader, Depends(reader)]
+VisibleDep = Annotated[list[str], Depends(visible)]
+
+
+@router.get("/overview", dependencies=[MAY_READ])
+def overview(journal: ReaderDep, dags: VisibleDep) -> dict[str, Any]:
+    """Return how many attempts are in each status now, ended ones of the last hour only, and what ended in each of its minutes."""
+    return journal.overview(dags)
+
+
+@router.get("/tasks", dependencies=[MAY_READ])
+def tasks(
+    journal: ReaderDep, dags: VisibleDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None, run_id: Word = None,
+    task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None, error: Word = None, limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return attempts of tasks, newest first."""
+    given = {
+        "dag_id": dag_id, "run_id": run_id, "task_id": task_id, "queue": queue, "worker": worker, "message": message, "error": error,
+        "status": [str(one) for one in status] if status else None,
+    }  # fmt: skip
+    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
+    return _answer("tasks", lambda: journal.tasks(wanted, limit, cursor))
+
+
+@router.get("/tasks/{id}", dependencies=[MAY_READ])
+def task(journal: ReaderDep, dags: VisibleDep, id: UUID) -> dict[str, Any]:
+    """Return the whole record of one attempt, with the time that each hop took."""
+    found = _known(journal.task(id), dags, f"no task {id} is on record")
+    return found | {"hops": hops(found)}
+
+
+@router.get("/tasks/{id}/events", dependencies=[MAY_READ])
+def events(journal: ReaderDep, dags: VisibleDep, id: UUID) -> dict[str, Any]:
+    """Return everything that is on record of one attempt, in order."""
+    _known(journal.task(id), dags, f"no task {id} is on record")
+    return {"events": journal.events(id)}
+
+
+@router.get("/workflows", dependencies=[MAY_READ_RUNS])
+def workflows(
+    journal: ReaderDep, dags: VisibleDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
+    limit: Limit = PAGE, cursor: Cursor = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return Dag runs, newest first, with the number of their tasks in each status."""
+    given = {"dag_id": dag_id, "state": state}
+    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
+    return _answer("workflows", lambda: journal.workflows(wanted, limit, cursor))
+
+
+@router.get("/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS])
+def workflow(journal: ReaderDep, dags: VisibleDep, dag_id: str, run_id: str) -> dict[str, Any]:
+    """Return one Dag run."""
+    return _known(journal.workflow(dag_id, run_id), dags, f"no run {run_id} of {dag_id} is on record")
+
+
+def _known(found: dict[str, Any] | None, dags: list[str], otherwise: str) -> dict[str, Any]:
+    """Return a record that the user may see. What they may not see is as good as not there."""
+    if found is None or found["dag_id"] not in dags:
+        raise HTTPException(404, otherwise)
+    return found
+
+
+def _answer(name: str, look: Any) -> dict[str, Any]:
+    try:
+        page: Page = look()
+    except CursorError as problem:
+        raise HTTPException(400, str(problem)) from problem
+    return {name: page.records, "next": page.next}

@@ -1,0 +1,42 @@
+"""Runs in: your shell; `kit journal`, what looks after the journal itself."""
+
+import json
+from typing import Any
+
+import click
+
+from airflow_celery_kit.cli.display import OUT, print_json
+from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.cli.stack_commands import opened
+
+PRUNE = ["python", "-m", "airflow_celery_kit.controller.journal"]
+
+
+@click.group()
+def journal() -> None:
+    """Look after the record of tasks and workflows."""
+
+
+@journal.command()
+@click.option(
+    "--days", type=click.IntRange(1, 36500), required=True, help="What ended longer ago than so many days goes."
+)
+@click.option("--dry-run", is_flag=True, help="Count it and remove nothing.")
+@json_option
+@click.pass_obj
+def prune(choice: Any, days: int, dry_run: bool, as_json: bool) -> None:
+    """Remove what is old. The controller does so by itself once an hour, by JOURNAL_DAYS."""
+    _, runtime = opened(choice)
+    found = json.loads(
+        runtime.ask("airflow-controller", [*PRUNE, str(days), *([] if dry_run else ["--act"])]).splitlines()[-1]
+    )
+    if as_json:
+        return print_json(found)
+    verb = "would go" if dry_run else "are gone"
+    events = f"{found['events']} events, " if dry_run else ""
+    OUT.print(
+        f"{events}{found['tasks']} attempts and {found['workflows']} runs from before {found['before'][:10]} {verb}"
+    )
+
+
+COMMANDS = (journal,)

@@ -1,0 +1,202 @@
+"""Runs in: your shell; `kit tasks` and `kit workflows`: what the journal knows, through the api-server."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import click
+import httpx
+from rich.console import Group
+from rich.text import Text
+
+from airflow_celery_kit.cli.display import OUT, print_json
+from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.cli.record_lines import story, task_table, workflow_table
+from airflow_celery_kit.cli.run_commands import json_object
+from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.core.journal.statuses import Status
+from airflow_celery_kit.errors import BadInputError
+from airflow_celery_kit.settings import Settings
+
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many at most."
+)
+
+
+@click.group()
+def tasks() -> None:
+    """What is on record of each attempt of a task."""
+
+
+@click.group()
+def workflows() -> None:
+    """What is on record of each Dag run."""
+
+
+@tasks.command("list")
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice([*Status], case_sensitive=False),
+    help="Of this status; may be given several times.",
+)
+@click.option("--dag", "dag_id", help="Of this Dag.")
+@click.option("--run", "run_id", help="Of this Dag run.")
+@click.option("--task", "task_id", help="Of this task.")
+@click.option("--queue", help="Of this queue.")
+@click.option("--worker", help="On this worker.")
+@click.option("--error", help="With this in their error, upper or lower case.")
+@limit_option
+@json_option
+def list_tasks(limit: int, as_json: bool, **wanted: Any) -> None:
+    """List attempts of tasks, newest first."""
+    found = asked("/tasks", wanted | {"limit": limit})
+    if as_json:
+        return print_json(found)
+    OUT.print(task_table(found["tasks"]) if found["tasks"] else "No such task is on record.")
+    if found["next"]:
+        OUT.print(Text(f"More than {limit}: narrow the list, or raise --limit.", style="dim"))
+
+
+@tasks.command("show")
+@click.argument("id", type=click.UUID)
+@json_option
+def show_task(id: Any, as_json: bool) -> None:
+    """Show the whole story of one attempt, with the time that each hop took."""
+    found = asked(f"/tasks/{id}", {}) | asked(f"/tasks/{id}/events", {})
+    print_json(found) if as_json else OUT.print(story(found))
+
+
+@workflows.command("list")
+@click.option("--dag", "dag_id", help="Of this Dag.")
+@click.option("--state", multiple=True, help="In this state of Airflow's; may be given several times.")
+@limit_option
+@json_option
+def list_workflows(limit: int, as_json: bool, **wanted: Any) -> None:
+    """List Dag runs, newest first, with how many of their tasks are done."""
+    found = asked("/workflows", wanted | {"limit": limit})
+    if as_json:
+        return print_json(found)
+    OUT.print(workflow_table(found["workflows"]) if found["workflows"] else "No such run is on record.")
+
+
+@workflows.command("show")
+@click.argument("dag_id")
+@click.argument("run_id")
+@json_option
+def show_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
+    """Show one Dag run with its tasks."""
+    run = asked(path_of(dag_id, run_id), {})
+    found = run | {"tasks": asked("/tasks", {"dag_id": dag_id, "run_id": run_id, "limit": 500})["tasks"]}
+    print_json(found) if as_json else OUT.print(Group(workflow_table([found]), "", task_table(found["tasks"])))
+
+
+@tasks.command("cancel")
+@click.argument("id", type=click.UUID)
+@json_option
+def cancel_task(id: Any, as_json: bool) -> None:
+    """Cancel an attempt that has not ended; its process ends within seconds."""
+    done(sent(f"/tasks/{id}/cancel"), f"{id} is cancelled", as_json)
+
+
+@tasks.command("retry")
+@click.argument("id", type=click.UUID)
+@json_option
+def retry_task(id: Any, as_json: bool) -> None:
+    """Run a task again that has ended, whatever its end was."""
+    found = sent(f"/tasks/{id}/retry")
+    done(found, f"{found['id']} follows {id}", as_json)
+
+
+@workflows.command("start")
+@click.argument("dag_id")
+@click.option("--conf", help="Parameters of the run, a JSON object.")
+@json_option
+def start_workflow(dag_id: str, conf: str | None, as_json: bool) -> None:
+    """Start a run of a Dag. `kit run` does so too, unpauses the Dag and follows the run."""
+    found = sent("/workflows", {"dag_id": dag_id, "conf": json_object(conf)})
+    done(found, f"{dag_id}: started {found['run_id']}", as_json)
+
+
+@workflows.command("cancel")
+@click.argument("dag_id")
+@click.argument("run_id")
+@json_option
+def cancel_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
+    """Cancel a run that has not ended; what runs ends within seconds, what waits never runs."""
+    found = sent(f"{path_of(dag_id, run_id)}/cancel")
+    done(found, f"{dag_id} {run_id} is cancelled, {found['cancelled']} tasks with it", as_json)
+
+
+@workflows.command("pause")
+@click.argument("dag_id")
+@click.argument("run_id")
+@json_option
+def pause_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
+    """Pause a run: what runs finishes, nothing further starts, no slot is held."""
+    done(
+        sent(f"{path_of(dag_id, run_id)}/pause"),
+        f"{dag_id} {run_id} is paused: 'kit workflows resume' lets it go on",
+        as_json,
+    )
+
+
+@workflows.command("resume")
+@click.argument("dag_id")
+@click.argument("run_id")
+@json_option
+def resume_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
+    """Let a paused run go on."""
+    done(sent(f"{path_of(dag_id, run_id)}/resume"), f"{dag_id} {run_id} goes on", as_json)
+
+
+@workflows.command("retry")
+@click.argument("dag_id")
+@click.argument("run_id")
+@click.option("--dry-run", is_flag=True, help="Say what would run again and change nothing.")
+@json_option
+def retry_workflow(dag_id: str, run_id: str, dry_run: bool, as_json: bool) -> None:
+    """Run again what has failed or was cancelled, and what depends on it."""
+    found = sent(f"{path_of(dag_id, run_id)}/retry", {"dry_run": dry_run})
+    verb = "would run" if dry_run else "run"
+    done(found, f"{found['tasks']} tasks {verb} again: {', '.join(found['names'])}", as_json)
+
+
+def path_of(dag_id: str, run_id: str) -> str:
+    """Return the path of a run below `/kit/v1`."""
+    return f"/workflows/{quote(dag_id, safe='')}/{quote(run_id, safe='')}"
+
+
+def sent(path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Have the api-server do something. Raises BadInputError with its sentence where it refuses."""
+    return refusing(lambda api: api.kit_post(path, body or {}))
+
+
+def done(found: dict[str, Any], sentence: str, as_json: bool) -> None:
+    """Say what was done."""
+    print_json(found) if as_json else OUT.print(sentence, markup=False)
+
+
+def asked(path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the api-server knows. Raises BadInputError with its sentence where it refuses."""
+    given = {name: value for name, value in parameters.items() if value not in (None, ())}
+    return refusing(lambda api: api.kit(path, **given))
+
+
+def refusing(call: Callable[[Airflow], dict[str, Any]]) -> dict[str, Any]:
+    """Return what the api-server answers. Raises BadInputError with its sentence where it refuses."""
+    try:
+        return call(Airflow(Settings.load()))
+    except httpx.HTTPStatusError as problem:
+        raise BadInputError(said(problem.response)) from problem
+
+
+def said(answer: httpx.Response) -> str:
+    """Return the sentence of an answer that refuses."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the api-server answers {answer.status_code}"
+
+
+COMMANDS = (tasks, workflows)

@@ -1,0 +1,97 @@
+"""Runs in: your shell; what people see of the journal's records: attempts and Dag runs as tables, one attempt's story."""
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from airflow_celery_kit.cli.queue_lines import span
+
+ID = "id"
+COLOURS = {
+    "SUCCESS": "green", "NO_DATA": "green", "FAILURE": "red", "TIMEOUT": "red", "CANCELLED": "magenta", "RETRY": "yellow", "PROCESSING": "cyan",
+}  # fmt: skip
+
+
+def task_table(found: list[dict[str, Any]]) -> Table:
+    """Return attempts as a table."""
+    table = plain_table("status", "task", "try", "queue", "worker", "created", "took", ID)
+    for one in found:
+        name = f"{one['dag_id']}/{one['run_id']}/{one['task_id']}" + (
+            f"[{one['map_index']}]" if (one["map_index"] or -1) >= 0 else ""
+        )
+        took = spent(one["started_at"], one["completed_at"])
+        cells = (
+            name,
+            str(one["attempt"] or ""),
+            one["queue"] or "",
+            one["worker"] or "",
+            short(one["created_at"]),
+            took,
+            one["id"],
+        )
+        table.add_row(coloured(one["status"]), *map(Text, cells))
+    return table
+
+
+def workflow_table(found: list[dict[str, Any]]) -> Table:
+    """Return Dag runs as a table."""
+    table = plain_table("state", "run", "done", "by status", "asked by", "created", "took")
+    for one in found:
+        counts = ", ".join(f"{status} {number}" for status, number in sorted(one["counts"].items()))
+        who = one["user_name"] or one["asked_by"] or ""
+        cells = (f"{one['dag_id']}/{one['run_id']}", one["progress"], counts, who, short(one["created_at"]))
+        table.add_row(
+            "paused" if one["paused"] else one["state"],
+            *map(Text, cells),
+            spent(one["started_at"], one["completed_at"]),
+        )
+    return table
+
+
+def story(found: dict[str, Any]) -> Group:
+    """Return one attempt for people: what it is, its hops, its events, its error."""
+    waits = plain_table("hop", "took")
+    for hop in found["hops"]:
+        waits.add_row(hop["hop"], f"{hop['seconds']:.3f} s")
+    events = plain_table("at", "who", "what", "")
+    for event in found["events"]:
+        facts = {name: value for name, value in event["facts"].items() if name not in ("trace", "fields")}
+        events.add_row(
+            event["at"][:23],
+            event["source"],
+            event["kind"],
+            Text(", ".join(f"{name} {value}" for name, value in facts.items())),
+        )
+    parts: list[Any] = [task_table([found]), "", waits, "", events]
+    if found["error"]:
+        parts += ["", Text(found["trace"] or found["error"], style="red")]
+    return Group(*parts)
+
+
+def plain_table(*titles: str) -> Table:
+    """Return a table without lines."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in titles:
+        # What is to be copied stays whole, however narrow the screen is.
+        table.add_column(title, no_wrap=title == ID, min_width=36 if title == ID else None, overflow="fold")
+    return table
+
+
+def coloured(status: str) -> Text:
+    """Return a status in its colour."""
+    return Text(status, style=COLOURS.get(status, ""))
+
+
+def short(at: str) -> str:
+    """Return a time to the second."""
+    return at[:19].replace("T", " ")
+
+
+def spent(begun: str | None, ended: str | None) -> str:
+    """Return how long something took, nothing where it has not ended."""
+    if not (begun and ended):
+        return ""
+    return span((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds())

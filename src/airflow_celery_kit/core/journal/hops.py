@@ -1,0 +1,32 @@
+"""Runs in: airflow-apiserver and the command line; how long each hop of an attempt took. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+# A hop goes from one time to the next one that is known. What comes first in a record is `created_at`.
+HOPS = (
+    ("due_at", "until it was due"),
+    ("queued_at", "waiting in Airflow"),
+    ("published_at", "on its way to the broker"),
+    ("received_at", "waiting in the broker"),
+    ("started_at", "starting"),
+    ("completed_at", "running"),
+)
+
+
+def hops(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each hop of a record of `journal.task` with its seconds; times that are not known are passed over.
+
+    Clocks of several machines may differ by more than a hop takes: less than nothing is nothing.
+    """
+    found, before = [], _time(task["created_at"])
+    for name, what in HOPS:
+        if (now := _time(task[name])) is not None and before is not None:
+            found.append({"hop": what, "until": name, "seconds": round(max(0.0, (now - before).total_seconds()), 3)})
+            before = now
+    return found
+
+
+def _time(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

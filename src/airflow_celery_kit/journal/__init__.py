@@ -1,0 +1,1 @@
+"""Runs in: everything that writes or reads the journal; kept empty."""

@@ -1,0 +1,1 @@
+"""Runs in: airflow-init and `kit journal migrate`; kept empty."""

@@ -1,0 +1,72 @@
+"""Runs in: the scheduler, in a thread; events that triggers wrote beside Airflow's own rows, in the same transaction (outbox.sql).
+
+So a change of state and its event are there together or not at all, whoever made the change: scheduler, api-server, a task, an operator.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any
+
+import psycopg2
+
+from airflow_celery_kit.journal.sink import Sink
+
+BATCH = 1000
+# One carrier at a time: events of one task keep their order.
+ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('kit.change'))"
+TAKE = """
+WITH gone AS (DELETE FROM kit.change WHERE seq IN (SELECT seq FROM kit.change ORDER BY seq LIMIT %s) RETURNING *)
+SELECT kind, (jsonb_strip_nulls(to_jsonb(gone) - 'facts') || jsonb_build_object('facts', coalesce(facts, '{}')))::text FROM gone ORDER BY seq
+"""
+# The event of a Dag run has its configuration, which may be what an operator typed.
+RUN = "run_"
+
+Mask = Callable[[Any], Any]
+
+
+class OutboxSupply:
+    """Events in the metadata database. `connect` opens a connection, `mask` replaces what is secret in a run's configuration."""
+
+    def __init__(self, connect: Callable[[], Any], mask: Mask) -> None:
+        self.connect, self.mask = connect, mask
+        self.connection: Any = None
+
+    def carry(self, sink: Sink) -> int:
+        """See `forwarder.Supply`."""
+        carried = 0
+        while True:
+            found = self._carry_some(sink)
+            carried += found
+            if found < BATCH:
+                return carried
+
+    def drop(self) -> None:
+        """See `forwarder.Supply`."""
+        if self.connection:
+            with suppress(psycopg2.Error), closing(self.connection):
+                pass
+        self.connection = None
+
+    def _carry_some(self, sink: Sink) -> int:
+        if not self.connection:
+            self.connection = self.connect()
+        with self.connection, self.connection.cursor() as cursor:
+            cursor.execute(ALONE)
+            if not cursor.fetchone()[0]:
+                return 0
+            cursor.execute(TAKE, (BATCH,))
+            lines = [self._masked(line) if kind.startswith(RUN) else line for kind, line in cursor]
+            if lines:
+                # Written before they are gone: twice at worst, which the journal notices.
+                sink.write(lines, self._refuse)
+        return len(lines)
+
+    def _masked(self, line: str) -> str:
+        event = json.loads(line)
+        if event["facts"].get("conf"):
+            event["facts"]["conf"] = self.mask(event["facts"]["conf"])
+        return json.dumps(event)
+
+    def _refuse(self, lines: Any) -> None:
+        raise ValueError(f"the journal does not take {lines[0][:200]}")

@@ -1,0 +1,67 @@
+"""Runs in: scheduler, workers and task processes; says what happens, to a spool, and never disturbs who says it."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from os import environ
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from airflow_celery_kit import instance
+from airflow_celery_kit.core.journal.events import Event, Source, Subject
+from airflow_celery_kit.journal.spool import Spool
+
+log = logging.getLogger(__name__)
+
+# Where the journal is (libpq's address, without a password), and the folder in which events wait for it. Without both there is none.
+ADDRESS, FOLDER = "KIT_JOURNAL_CONN", "KIT_SPOOL_DIR"
+SWITCH, OFF = "KIT_JOURNAL", "off"
+
+
+@dataclass
+class Teller:
+    """One voice; `spool` is None where no journal is kept. `lost` counts what no disk took."""
+
+    source: Source
+    spool: Spool | None
+    worker: str | None = None
+    lost: int = 0
+
+    def tell(self, kind: str, subject: Subject, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Keep an event that happens now. What cannot be kept is counted, and said in the log."""
+        if self.spool is None:
+            return
+        event = Event(kind, self.source, time.time(), subject, self.worker, dict(facts))
+        try:
+            self.spool.append([event.line()])
+        except (OSError, TypeError, ValueError) as problem:
+            self.lost += 1
+            log.warning("the journal lost an event (%s, %d so far): %s", kind, self.lost, problem)
+
+
+def is_on(environment: Mapping[str, str]) -> bool:
+    """Return whether a journal is to be kept; it is where nobody says otherwise."""
+    return environment.get(SWITCH) != OFF
+
+
+def spool_of(environment: Mapping[str, str]) -> Spool | None:
+    """Return the spool that an environment names, None where no journal is kept. Raises OSError when its folder cannot be made."""
+    if not (environment.get(ADDRESS) and environment.get(FOLDER) and is_on(environment)):
+        return None
+    folder = Path(environment[FOLDER])
+    folder.mkdir(parents=True, exist_ok=True)
+    return Spool(folder, instance.name())
+
+
+@cache
+def teller(source: Source) -> Teller:
+    """Return this process's voice for a source; a folder that cannot be made leaves it without one, with a warning."""
+    try:
+        spool = spool_of(environ)
+    except OSError as problem:
+        log.warning("no journal is kept here: %s", problem)
+        spool = None
+    return Teller(source, spool, instance.name() if source in (Source.WORKER, Source.CODE) else None)

@@ -1,0 +1,72 @@
+"""Runs in: task processes, imported by Dags; what a task says of itself: how far it is, what it made, that there was nothing to do.
+
+Each writes a line to a file and waits for nothing. Outside of a running task, and where no journal is kept, nothing happens, so that a
+Dag's functions can be tested by themselves.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_celery_kit.core.journal.events import Kind, Source, Subject
+from airflow_celery_kit.journal.teller import teller
+
+# Progress that is said more often is passed over, the last of it aside.
+PROGRESS_SECONDS = 0.5
+MOST_BYTES = 65_536
+
+
+class _Said:
+    """When this process said last how far it is."""
+
+    progress = float("-inf")
+
+
+def progress(done: float, total: float | None = None, note: str = "") -> None:
+    """Say that `done` of `total` is done, in any unit, with a few words if you like. Raises ValueError for what cannot be meant."""
+    if done < 0 or (total is not None and done > total):
+        raise ValueError(f"progress({done}, {total}): done lies between 0 and total")
+    now = time.monotonic()
+    if done == total or now - _Said.progress >= PROGRESS_SECONDS:
+        _Said.progress = now
+        _say(Kind.PROGRESS, {"done": done, "total": total, "note": note[:500]})
+
+
+def business_result(facts: Mapping[str, Any]) -> None:
+    """Keep what the task made, in the words of its own trade: rows read, errors found. Raises ValueError for what is no JSON, or too much."""
+    try:
+        size = len(json.dumps(dict(facts), allow_nan=False))
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"business_result takes what JSON can hold: {problem}") from problem
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"business_result takes {MOST_BYTES} characters of JSON at most, not {size}: store the rest and name where"
+        )
+    _say(Kind.BUSINESS_RESULT, dict(facts))
+
+
+def no_data(note: str = "") -> None:
+    """Say that there was nothing to do; a task that succeeds then has the status NO_DATA."""
+    _say(Kind.NO_DATA, {"note": note[:500]})
+
+
+def _say(kind: Kind, facts: dict[str, Any]) -> None:
+    voice = teller(Source.CODE)
+    if voice.spool is None or (subject := _subject()) is None:
+        return
+    from airflow.sdk.log import redact
+
+    shown: Any = redact(facts)
+    voice.tell(kind, subject, shown)
+
+
+def _subject() -> Subject | None:
+    """Return which attempt of which task runs in this process, None where none does."""
+    from airflow.sdk import get_current_context
+
+    try:
+        ti = get_current_context()["ti"]
+    except RuntimeError:
+        return None
+    return Subject(str(ti.id), ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number)

@@ -1,0 +1,48 @@
+"""Runs in: Celery workers; writes to the journal what becomes of each message, and carries events on."""
+
+from collections.abc import Mapping
+from os import environ
+from types import MappingProxyType
+from typing import Any
+
+from celery.signals import worker_ready
+
+from airflow_celery_kit.core.journal.events import Kind, Source, Subject
+from airflow_celery_kit.journal.forwarder import Forwarder, SpoolSupply
+from airflow_celery_kit.journal.sink import Sink
+from airflow_celery_kit.journal.teller import ADDRESS, teller
+from airflow_celery_kit.scheduler.router import SUBJECT
+
+# Celery's words for what a worker does with a message, and the journal's.
+KINDS = {
+    "task-started": Kind.STARTED,
+    "task-succeeded": Kind.SUCCEEDED,
+    "task-failed": Kind.FAILED,
+    "task-revoked": Kind.REVOKED,
+    "task-rejected": Kind.REVOKED,
+}
+
+
+def tell(kind: Kind, headers: Mapping[str, Any], facts: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Keep what happened to a message; one that says of no task whose it is has no record."""
+    if found := headers.get(SUBJECT):
+        teller(Source.WORKER).tell(kind, Subject(**found, message=headers.get("id")), facts)
+
+
+FORWARDERS: list[Forwarder] = []
+
+
+def install() -> None:
+    """Carry on what this worker and its tasks say, where a journal is kept, once its pool is there."""
+    spool = teller(Source.WORKER).spool
+    if spool is None:
+        return
+    forwarder = Forwarder(Sink(environ[ADDRESS]), (SpoolSupply(spool),))
+    FORWARDERS.append(forwarder)
+    worker_ready.connect(lambda **_: forwarder.start(), weak=False)
+
+
+def leave() -> None:
+    """Carry on the last of it; what the database does not take in a moment stays for the next worker."""
+    for forwarder in FORWARDERS:
+        forwarder.leave()

@@ -1,0 +1,97 @@
+"""What the api-server reads of the journal, page by page."""
+
+import uuid
+
+import pytest
+
+from airflow_celery_kit.journal.reader import CursorError
+
+ON_WHEELS_ALONE = True
+
+
+@pytest.fixture
+def filled(journal, life):
+    """Seven attempts of two Dags, one a second: four that succeeded, two that failed, one that waits."""
+    lives = []
+    for number in range(7):
+        one = life(at=1_800_000_000.0 + number)
+        one.names |= {"dag_id": "sales" if number % 2 else "stock", "task_id": f"t{number}"}
+        end = ("running", "success") if number < 4 else ("running", "failed") if number < 6 else ()
+        journal.write(*one.airflow("asked", "scheduled", "queued", *end))
+        lives.append(one)
+    journal.write(lives[5].says("code", "error", error="ValueError: no 100%_sure rows", trace="somewhere"))
+    return journal.reader, [one.id for one in lives]
+
+
+def ids(page):
+    """The ids of a page's tasks."""
+    return [one["id"] for one in page.records]
+
+
+def test_pages_follow_each_other_newest_first_and_hold_everything_once(filled):
+    reader, known = filled
+    pages, cursor = [], None
+    while True:
+        page = reader.tasks({}, 3, cursor)
+        pages.append(ids(page))
+        if not (cursor := page.next):
+            break
+    assert pages == [known[6:3:-1], known[3:0:-1], known[:1]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        ({"status": ["FAILURE"]}, [5, 4]), ({"status": ["FAILURE", "QUEUED"]}, [6, 5, 4]), ({"dag_id": "sales"}, [5, 3, 1]),
+        ({"dag_id": "sales", "status": ["SUCCESS"]}, [3, 1]), ({"visible": ["stock"]}, [6, 4, 2, 0]), ({"visible": []}, []),
+        ({"error": "valueerror"}, [5]), ({"error": "100%_s"}, [5]), ({"error": "%"}, [5]), ({"task_id": "t2"}, [2]), ({"queue": "heavy"}, []),
+    ],
+)  # fmt: skip
+def test_lists_are_narrowed_by_what_is_asked_for(filled, wanted, numbers):
+    reader, known = filled
+    assert ids(reader.tasks(wanted)) == [known[number] for number in numbers]
+
+
+def test_one_record_is_whole_and_its_events_are_in_order(filled):
+    reader, known = filled
+    record = reader.task(uuid.UUID(known[5]))
+    assert record["error"].startswith("ValueError") and record["trace"] == "somewhere"
+    assert [one["kind"] for one in reader.events(uuid.UUID(known[5]))] == [
+        "asked",
+        "scheduled",
+        "queued",
+        "running",
+        "failed",
+        "error",
+    ]
+    assert reader.task(uuid.uuid4()) is None
+
+
+@pytest.mark.parametrize("cursor", ["x", "bm9uZQ", "WzFd", "W10", "é"])
+def test_a_cursor_that_was_never_given_out_is_refused(filled, cursor):
+    reader, _ = filled
+    with pytest.raises(CursorError):
+        reader.tasks({}, 3, cursor)
+
+
+def test_a_run_counts_its_tasks_by_status_and_a_replaced_attempt_not_at_all(journal, life):
+    run = life(names={"dag_id": "sales", "run_id": "r1"})
+    asked = run.says("airflow", "run_running", type="manual", user="anna", conf={"size": 3})
+    journal.write(asked | {"task": None})
+    first, second, third = life(), life(), life()
+    journal.write(
+        *first.airflow("asked", "scheduled", "queued", "running"), first.says("airflow", "replaced", by=second.id)
+    )
+    journal.write(*second.airflow("asked", "scheduled", "queued", "running", "success"), *third.airflow("asked"))
+    (found,) = journal.reader.workflows({}).records
+    assert (found["state"], found["user_name"], found["conf"]) == ("running", "anna", {"size": 3})
+    assert (found["progress"], found["counts"]) == ("1/2", {"SUCCESS": 1, "PENDING": 1})
+    assert journal.reader.workflow("sales", "r1") == found and journal.reader.workflow("sales", "r2") is None
+
+
+def test_an_older_word_of_a_run_changes_nothing(journal, life):
+    run = life(names={"dag_id": "sales", "run_id": "r1"})
+    words = [run.says("airflow", kind) | {"task": None} for kind in ("run_queued", "run_running", "run_success")]
+    journal.write(words[2])
+    journal.write(words[0], words[1])
+    assert journal.reader.workflow("sales", "r1")["state"] == "success"
