@@ -9,7 +9,7 @@ FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference
 REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
-.PHONY: pages help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
+.PHONY: pages screenshots help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -70,3 +70,6 @@ bench: venv ## measure the kit beside stock settings, write docs/reference/bench
 
 pages: venv ## measure the journal's pages with ten million events, write docs/reference/journal.md; about ten minutes
 	@.venv/bin/python -m tests.benchmarks.pages
+
+screenshots: venv ## take the pictures of the page in docs/how-to/images, on a stack of its own
+	@mkdir -p docs/how-to/images && KIT_SCREENSHOTS=$(CURDIR)/docs/how-to/images .venv/bin/python -m pytest -q -n 0 tests/stack/test_console.py

@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from airflow_celery_kit.api import actions, console_files, records
+from airflow_celery_kit.api import actions, bulk, console_files, records
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
@@ -116,7 +116,7 @@ def metrics_part() -> list[str]:
 def records_part() -> list[str]:
     """The routes of tasks and workflows, as they describe themselves."""
     parts = []
-    for route in (*records.router.routes, *actions.router.routes, *console_files.router.routes):
+    for route in (*records.router.routes, *actions.router.routes, *bulk.router.routes, *console_files.router.routes):
         asked = [parameter.alias for parameter in route.dependant.query_params]
         remark = f"May be asked for by {listed(asked)}." if asked else ""
         parts += [

@@ -12,6 +12,13 @@ EVIDENCE = FOLDER / "benchmarks.jsonl"
 KIT = "kit"
 SIDES = ("stock", KIT)
 
+# Student's t for 97.5 % by degrees of freedom; for many the normal distribution's.
+MANY = 30
+T_95 = {
+    1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179,
+    13: 2.160, 14: 2.145, 15: 2.131, 16: 2.120, 17: 2.110, 18: 2.101, 19: 2.093, MANY: 1.960,
+}  # fmt: skip
+
 Line = dict[str, Any]
 # Figures by load, figure and side, in the order they were measured.
 Seen = dict[tuple[str, str], dict[str, list[float]]]
@@ -63,3 +70,18 @@ def ratio(sides: dict[str, list[float]]) -> float | None:
     """Return the median of the kit's figure over the other side's, pair by pair; None without a pair."""
     pairs = [kit / other for kit, other in zip(sides.get(KIT, ()), beside(sides), strict=False) if other]
     return statistics.median(pairs) if pairs else None
+
+
+def more(sides: dict[str, list[float]]) -> float | None:
+    """Return the median of what the kit's figure has more than the other side's, pair by pair; None without a pair."""
+    pairs = [kit - other for kit, other in zip(sides.get(KIT, ()), beside(sides), strict=False)]
+    return statistics.median(pairs) if pairs else None
+
+
+def at_least(sides: dict[str, list[float]]) -> float | None:
+    """Return the lower end of the 95 % confidence interval of the mean ratio (Student's t); None with fewer than two pairs."""
+    pairs = [kit / other for kit, other in zip(sides.get(KIT, ()), beside(sides), strict=False) if other]
+    if len(pairs) < 2:
+        return None
+    half = T_95.get(len(pairs) - 1, T_95[MANY]) * statistics.stdev(pairs) / len(pairs) ** 0.5
+    return statistics.mean(pairs) - half

@@ -45,19 +45,31 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture
-def page(browser: Any, stack: Stack) -> Iterator[Page]:
-    """A page of the stack's UI, logged in."""
+@pytest.fixture(scope="module")
+def login(browser: Any, stack: Stack) -> Any:
+    """What a browser keeps of a login; one for all tests, because Airflow limits how often somebody may try."""
     stack.wait_ready()
-    context = browser.new_context(base_url=stack.settings.url("AIRFLOW_PORT"), viewport={"width": 1500, "height": 1000})
+    context = browser.new_context(base_url=stack.settings.url("AIRFLOW_PORT"))
     opened = context.new_page()
-    opened.set_default_timeout(SECONDS)
-    expect.set_options(timeout=SECONDS)
     opened.goto("/auth/login/")
     opened.locator("input[name=username]").fill(stack.settings["AIRFLOW_ADMIN_USER"])
     opened.locator("input[name=password]").fill(stack.settings["AIRFLOW_ADMIN_PASSWORD"])
     opened.locator("input[type=submit], button[type=submit]").first.click()
-    opened.wait_for_url(lambda address: "login" not in address)
+    expect(opened.get_by_role("link", name="Dags").first).to_be_visible(timeout=SECONDS)
+    yield context.storage_state()
+    context.close()
+
+
+@pytest.fixture
+def page(browser: Any, stack: Stack, login: Any) -> Iterator[Page]:
+    """A page of the stack's UI, logged in."""
+    stack.wait_ready()
+    where = stack.settings.url("AIRFLOW_PORT")
+    context = browser.new_context(base_url=where, storage_state=login, viewport={"width": 1500, "height": 1000})
+    opened = context.new_page()
+    opened.set_default_timeout(SECONDS)
+    expect.set_options(timeout=SECONDS)
+    opened.goto("/")
     yield opened
     context.close()
 

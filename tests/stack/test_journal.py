@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from airflow_celery_kit.core.journal.statuses import OF_STATE
+from tests.stack.harness import record
 from tests.stack.harness.processes import alive
 from tests.stack.harness.stack import Stack, file_name
 from tests.stack.harness.wait import wait_for
@@ -26,11 +26,7 @@ def records(stack: Stack, **wanted: Any) -> list[dict[str, Any]]:
 def settled(stack: Stack, dag: str, run: str) -> dict[str, dict[str, Any]]:
     """The newest attempt of each task of a run that has ended, by task, once the journal says the same as Airflow of all of them."""
 
-    def same() -> bool:
-        known = {one["id"]: one["state"] for one in records(stack, dag_id=dag, run_id=run)}
-        return all(known.get(id) == state for id, state in stack.sql(BELIEVED, dag, run, database="airflow"))
-
-    wait_for("the journal to say what Airflow says", same, 20)
+    record.wait_same(stack, dag, run)
     return {one["task_id"]: one for one in records(stack, dag_id=dag, run_id=run) if not one["replaced_by"]}
 
 
@@ -62,11 +58,11 @@ def test_a_task_s_story_is_whole(stack: Stack, told: dict[str, Any]) -> None:
     said = kinds(stack, id)
     assert said[:3] == ["asked", "scheduled", "queued"] and said[-2:] == ["success", "succeeded"]
     assert {"published", "received", "started", "running", "input", "progress", "business_result"} <= set(said)
-    record = stack.api.kit(f"/tasks/{id}")
-    assert record["progress"]["done"] == 5 and record["result"] == {"rows": 17, "password": "***"}
-    assert record["input"]["fields"]["op_args"] and len(record["input"]["hash"]) == 64
-    assert record["worker"] in stack.registered() and record["message"] and record["queue"] == "default"
-    assert [hop["hop"] for hop in record["hops"]][-3:] == ["waiting in the broker", "starting", "running"]
+    known = stack.api.kit(f"/tasks/{id}")
+    assert known["progress"]["done"] == 5 and known["result"] == {"rows": 17, "password": "***"}
+    assert known["input"]["fields"]["op_args"] and len(known["input"]["hash"]) == 64
+    assert known["worker"] in stack.registered() and known["message"] and known["queue"] == "default"
+    assert [hop["hop"] for hop in known["hops"]][-3:] == ["waiting in the broker", "starting", "running"]
 
 
 def kinds(stack: Stack, id: str) -> list[str]:
@@ -150,11 +146,11 @@ def test_a_paused_workflow_finishes_what_runs_starts_nothing_and_holds_no_slot(s
 def test_a_cancelled_task_that_runs_is_gone_within_seconds(stack: Stack) -> None:
     run = stack.start_dag("slow", {"seconds": 200})
     stack.wait_task("slow", run, "count", {"running"})
-    (record,) = wait_for("its record", lambda: (found := records(stack, run_id=run, status="PROCESSING")) and found, 10)
-    processes = processes_of(record["id"])
+    (known,) = wait_for("its record", lambda: (found := records(stack, run_id=run, status="PROCESSING")) and found, 10)
+    processes = processes_of(known["id"])
     assert processes, "a task process was seen"
     begun = time.monotonic()
-    stack.kit("tasks", "cancel", record["id"])
+    stack.kit("tasks", "cancel", known["id"])
     wait_for("its process to end", lambda: not any(map(alive, processes)), 10, lambda: processes)
     assert settled(stack, "slow", run)["count"]["status"] == "CANCELLED"
     print(f"gone after {time.monotonic() - begun:.1f} s")
@@ -162,11 +158,11 @@ def test_a_cancelled_task_that_runs_is_gone_within_seconds(stack: Stack) -> None
     ((who,),) = stack.sql(
         "SELECT owner FROM log WHERE event = 'kit_cancel_task' AND run_id = %s", run, database="airflow"
     )
-    said = stack.api.kit(f"/tasks/{record['id']}/events")["events"]
+    said = stack.api.kit(f"/tasks/{known['id']}/events")["events"]
     assert who == stack.settings["AIRFLOW_ADMIN_USER"] and [
         one["facts"]["who"] for one in said if one["kind"] == "cancelled"
     ] == [who]
-    refused = stack.kit("tasks", "cancel", record["id"], check=False)
+    refused = stack.kit("tasks", "cancel", known["id"], check=False)
     assert refused.returncode == 2 and "nothing to cancel" in refused.stderr
 
 
@@ -177,6 +173,24 @@ def processes_of(attempt: str) -> list[int]:
         for one in psutil.process_iter(["cmdline"])
         if f"worker -- {attempt}" in " ".join(one.info["cmdline"] or ())
     ]
+
+
+def test_many_are_cancelled_by_what_they_have_in_common_once_their_number_is_named(stack: Stack) -> None:
+    run = stack.start_dag("hundred_receipts", {"seconds": 120})
+    wait_for("all of them", lambda: len(records(stack, run_id=run)) == 100, 30)
+    stack.kit("workflows", "pause", "hundred_receipts", run)
+    settle = lambda: len(records(stack, run_id=run, status="PENDING"))  # noqa: E731
+    waiting = wait_for("what was taken back", lambda: (seen := settle()) >= 96 and seen, 20, settle)
+    planned = stack.kit_json("tasks", "cancel-all", "--run", run, "--status", "pending")
+    assert (planned["count"], planned["changed"]) == (waiting, 0) and settle() == waiting
+    refused = stack.kit("tasks", "cancel-all", "--run", run, "--status", "pending", "--count", "3", check=False)
+    assert refused.returncode == 2 and f"there are {waiting} now, not 3" in refused.stderr
+    ended = stack.kit_json("tasks", "cancel-all", "--run", run, "--status", "pending", "--count", str(waiting))
+    assert ended["changed"] == waiting
+    stack.release(run)
+    assert stack.wait_run("hundred_receipts", run) == "failed"
+    assert Counter(one["status"] for one in settled_all(stack, run))["CANCELLED"] == waiting
+    assert stack.kit("tasks", "cancel-all", check=False).returncode == 2
 
 
 def test_a_cancelled_task_that_waits_in_the_broker_leaves_it(stack: Stack) -> None:
@@ -226,16 +240,9 @@ def in_broker(stack: Stack, message: str) -> bool:
 
 def test_statuses_are_airflow_s_of_every_task_that_ever_ran_here(stack: Stack) -> None:
     """Whatever the tests before did to workers, broker and databases of this stack."""
-    believed = dict(stack.sql("SELECT id::text, state FROM task_instance", database="airflow"))
-
-    def differing() -> list[tuple[str, Any, Any]]:
-        known = dict(stack.sql("SELECT id::text, state FROM journal.task WHERE replaced_by IS NULL", database="kit"))
-        return [
-            (id, state, known.get(id)) for id, state in believed.items() if state in OF_STATE and known.get(id) != state
-        ]
-
-    wait_for("the journal to say what Airflow says", lambda: not differing(), 20, differing)
-    assert len(believed) > 50
+    ((number,),) = stack.sql("SELECT count(*) FROM task_instance", database="airflow")
+    record.wait_same(stack)
+    assert number > 50
 
 
 def test_strangers_see_nothing_and_viewers_change_nothing(stack: Stack) -> None:

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from airflow_celery_kit.api import actions, console_files, records, snapshot
+from airflow_celery_kit.api import actions, bulk, console_files, records, snapshot
 from airflow_celery_kit.api.metrics import QueueMetrics
 from airflow_celery_kit.journal.reader import AwayError
 
@@ -28,6 +28,7 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     app.state.auth_manager, app.state.dag_bag = auth_manager, dag_bag
     app.include_router(router, dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))])
     app.include_router(records.router)
+    app.include_router(bulk.router)
     app.include_router(actions.router)
     app.include_router(console_files.router)
     for handler in ERROR_HANDLERS:

@@ -1,6 +1,7 @@
 """Runs in: your shell; `kit tasks` and `kit workflows`: what the journal knows, through the api-server."""
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,30 @@ limit_option = click.option(
 )
 
 
+OPTIONS = (
+    click.option(
+        "--status",
+        multiple=True,
+        type=click.Choice([*Status], case_sensitive=False),
+        help="Of this status; may be given several times.",
+    ),
+    click.option("--dag", "dag_id", help="Of this Dag."),
+    click.option("--run", "run_id", help="Of this Dag run."),
+    click.option("--task", "task_id", help="Of this task."),
+    click.option("--queue", help="Of this queue."),
+    click.option("--worker", help="On this worker."),
+    click.option("--error", help="With this in their error, upper or lower case."),
+)
+count_option = click.option(
+    "--count", type=click.IntRange(1, 500), help="How many you know they are; without it nothing is changed."
+)
+
+
+def narrowing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that narrow a list of attempts."""
+    return reduce(lambda made, option: option(made), reversed(OPTIONS), command)
+
+
 @click.group()
 def tasks() -> None:
     """What is on record of each attempt of a task."""
@@ -34,18 +59,7 @@ def workflows() -> None:
 
 
 @tasks.command("list")
-@click.option(
-    "--status",
-    multiple=True,
-    type=click.Choice([*Status], case_sensitive=False),
-    help="Of this status; may be given several times.",
-)
-@click.option("--dag", "dag_id", help="Of this Dag.")
-@click.option("--run", "run_id", help="Of this Dag run.")
-@click.option("--task", "task_id", help="Of this task.")
-@click.option("--queue", help="Of this queue.")
-@click.option("--worker", help="On this worker.")
-@click.option("--error", help="With this in their error, upper or lower case.")
+@narrowing
 @limit_option
 @json_option
 def list_tasks(limit: int, as_json: bool, **wanted: Any) -> None:
@@ -106,6 +120,43 @@ def retry_task(id: Any, as_json: bool) -> None:
     """Run a task again that has ended, whatever its end was."""
     found = sent(f"/tasks/{id}/retry")
     done(found, f"{found['id']} follows {id}", as_json)
+
+
+@tasks.command("cancel-all")
+@narrowing
+@count_option
+@json_option
+def cancel_tasks(as_json: bool, **wanted: Any) -> None:
+    """Cancel every open attempt that fits. The first call says how many there are, the second one names that number."""
+    many("/tasks/cancel", wanted, "cancelled", as_json)
+
+
+@tasks.command("retry-all")
+@narrowing
+@count_option
+@json_option
+def retry_tasks(as_json: bool, **wanted: Any) -> None:
+    """Run every ended attempt that fits again. The first call says how many there are, the second one names that number."""
+    many("/tasks/retry", wanted, "retried", as_json)
+
+
+def many(path: str, wanted: Mapping[str, Any], verb: str, as_json: bool) -> None:
+    """Change many attempts at once, or say how many they are."""
+    body = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in wanted.items()
+        if value not in (None, ())
+    }
+    found = sent(path, body)
+    if wanted["count"] is None:
+        names = ", ".join(found["some"][:5]) + (", ..." if found["count"] > 5 else "")
+        return done(
+            found,
+            f"{found['count']} would be {verb}: {names or 'none'}"
+            + (f"; to do it add --count {found['count']}" if found["count"] else ""),
+            as_json,
+        )
+    done(found, f"{found['changed']} of {found['count']} are {verb}", as_json)
 
 
 @workflows.command("start")

@@ -14,7 +14,8 @@ from airflow_celery_kit.journal.spool import Spool, lines_of
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 0.5
+# What a task says within this time is one change of its record.
+EVERY_SECONDS = 1.0
 # Between two tries while a database is away.
 AWAY_SECONDS = 2.0
 # Events that are written in one statement.

@@ -28,7 +28,9 @@ BEGIN
         INSERT INTO kit.change (kind, task, dag_id, run_id, task_id, map_index, attempt, message, worker, facts) VALUES
             (coalesce(NEW.state, 'cleared'), NEW.id, NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.try_number,
             NEW.external_executor_id, nullif(NEW.hostname, ''),
-            kit.task_facts(NEW.queue, NEW.pool, NEW.priority_weight, coalesce(NEW.custom_operator_name, NEW.operator)));
+            -- What was said when it was asked for changes until it is sent, and is not said again after that.
+            CASE WHEN NEW.state IN ('scheduled', 'queued') THEN
+                kit.task_facts(NEW.queue, NEW.pool, NEW.priority_weight, coalesce(NEW.custom_operator_name, NEW.operator)) END);
     END IF;
     RETURN NULL;
 END

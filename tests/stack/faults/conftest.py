@@ -17,6 +17,7 @@ from tests.stack.conftest import leaving, missing, ports_from, show_wreck
 from tests.stack.faults import inject
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import BOTH, EMBEDDED, SHORT_SECONDS, Fault
+from tests.stack.harness import record
 from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
@@ -150,11 +151,12 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
 
 
 def leftovers(stack: Stack, is_stock: bool) -> str:
-    """Return what is still held now that all is done, nothing when every slot and every message is back."""
+    """Return what is still held now that all is done, nothing when every slot and every message is back and all is on record."""
     try:
         inject.wait_slots_back(stack)
         if not is_stock:
             wait_for("the last message to be acknowledged", lambda: stack.broker().hlen("unacked") == 0, 60)
+            record.wait_same(stack)
     except AssertionError as held:
         return str(held)
     return ""

@@ -12,6 +12,7 @@ from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
 from tests.stack.faults.test_broker import answers
+from tests.stack.harness import record
 from tests.stack.harness.processes import alive
 from tests.stack.harness.wait import wait_for
 
@@ -101,6 +102,9 @@ def compare(evidence: Evidence, kills: Kills) -> None:
     for load in evidence.loads:
         load.wait_ended(600)
     assert unexplained(evidence.loads, kills) == []
+    wait_for(
+        "every start on record", lambda: not record.untold(evidence.loads), 30, lambda: record.untold(evidence.loads)
+    )
     limbo = evidence.stack.sql(
         "SELECT count(*) FROM task_instance WHERE state IN ('scheduled', 'queued', 'running')", database="airflow"
     )
