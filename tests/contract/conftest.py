@@ -61,7 +61,10 @@ def prepare(stack: Stack, **environment: str) -> subprocess.CompletedProcess:
         "PGPASSFILE": str(own_copy(stack.settings, "pgpass_init")),
         "KIT_SECRETS": str(stack.settings.secrets),
     } | environment
-    code = "from airflow_celery_kit.runtimes import prepare as p; p.make_roles_and_databases(p.uri('postgres', 'postgres'))"
+    code = (
+        "from airflow_celery_kit.runtimes import prepare as p; server = p.uri('postgres', 'postgres');"
+        "p.make_roles_and_databases(server); p.journal.make_database(server, p.make_role, p.secret)"
+    )
     return subprocess.run(
         [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False
     )

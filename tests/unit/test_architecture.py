@@ -20,7 +20,7 @@ IMPORT_AIRFLOW = (
     "preload.py",
     "warm/",
     "plugin.py",
-    "task.py",
+    "task/",
     "api/",
     "dag_processor/",
     "runtimes/prepare.py",

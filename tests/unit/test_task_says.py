@@ -8,15 +8,16 @@ from airflow_celery_kit import task
 from airflow_celery_kit.core.journal.events import Source, Subject
 from airflow_celery_kit.journal.spool import Spool, lines_of
 from airflow_celery_kit.journal.teller import Teller
+from airflow_celery_kit.task import context, saying
 
 
 @pytest.fixture
 def said(tmp_path, monkeypatch):
     """Gives the events that were said since it was asked last."""
     spool = Spool(tmp_path, "airflow-worker-1")
-    monkeypatch.setattr(task, "teller", lambda source: Teller(source, spool, "airflow-worker-1"))
-    monkeypatch.setattr(task, "_subject", lambda: Subject("1", "sales", "r1", "load", -1, 2))
-    monkeypatch.setattr(task._Said, "progress", float("-inf"))
+    monkeypatch.setattr(context, "teller", lambda source: Teller(source, spool, "airflow-worker-1"))
+    monkeypatch.setattr(context, "subject", lambda: Subject("1", "sales", "r1", "load", -1, 2))
+    monkeypatch.setattr(saying._Said, "progress", float("-inf"))
 
     def events():
         found = []
@@ -69,14 +70,14 @@ def test_what_is_secret_is_masked(said):
 
 
 def test_outside_of_a_task_nothing_happens(tmp_path, monkeypatch):
-    monkeypatch.setattr(task, "teller", lambda source: Teller(source, Spool(tmp_path, "x")))
+    monkeypatch.setattr(context, "teller", lambda source: Teller(source, Spool(tmp_path, "x")))
     task.progress(1, 2)
     task.no_data("nothing new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_journal_nothing_happens(monkeypatch):
-    monkeypatch.setattr(task, "teller", lambda source: Teller(source, None))
+    monkeypatch.setattr(context, "teller", lambda source: Teller(source, None))
     task.business_result({"rows": 3})
 
 

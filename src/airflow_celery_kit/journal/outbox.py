@@ -4,6 +4,7 @@ So a change of state and its event are there together or not at all, whoever mad
 """
 
 import json
+import logging
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import psycopg2
 
 from airflow_celery_kit.journal.sink import Sink
+
+log = logging.getLogger(__name__)
 
 BATCH = 1000
 # One carrier at a time: events of one task keep their order.
@@ -69,4 +72,6 @@ class OutboxSupply:
         return json.dumps(event)
 
     def _refuse(self, lines: Any) -> None:
-        raise ValueError(f"the journal does not take {lines[0][:200]}")
+        """Say what the journal never takes; kept, it would keep all that comes after it."""
+        for line in lines:
+            log.error("the journal does not take an event, which is lost: %s", line)

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS kit.change (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
     kind text NOT NULL, source text NOT NULL DEFAULT 'airflow',
-    task uuid, dag_id text NOT NULL, run_id text NOT NULL, task_id text, map_index integer, attempt integer,
+    task uuid, dag_id text, run_id text, task_id text, map_index integer, attempt integer,
     message text, worker text, facts jsonb
 );
 

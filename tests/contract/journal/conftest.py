@@ -12,7 +12,6 @@ import pytest
 from airflow_celery_kit.journal import install
 from airflow_celery_kit.journal.reader import Reader, engine_for
 from airflow_celery_kit.journal.sink import Sink
-from airflow_celery_kit.runtimes.prepare import make_role
 from tests.contract.conftest import own_copy
 from tests.contract.servers import Stack
 
@@ -68,7 +67,6 @@ def made(prepared: Stack) -> Iterator[Journal]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSFILE", str(own_copy(settings, "pgpass_superuser")))
         superuser = f"postgresql://postgres@127.0.0.1:{port}"
-        install.make_database(f"{superuser}/postgres", make_role, lambda name: settings[name.upper()])
         assert install.migrate(f"{superuser}/kit") == "0001"
         yield Journal(prepared)
 

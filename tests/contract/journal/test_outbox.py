@@ -62,7 +62,7 @@ def test_each_change_of_a_state_leaves_an_event_and_nothing_else_does(airflow):
     assert airflow.query(CHANGES, **METADATA) == [
         ("asked", 1, 3, "default"),
         ("scheduled", 1, 3, "default"),
-        ("cleared", 1, 3, "default"),
+        ("cleared", 1, 3, None),
     ]
 
 
@@ -140,6 +140,16 @@ def test_what_was_carried_is_gone_and_what_the_journal_did_not_take_stays(airflo
     assert len(airflow.query(CHANGES, **METADATA)) == 2
     assert carry(airflow, journal) == 2
     assert airflow.query(CHANGES, **METADATA) == []
+
+
+def test_an_event_that_the_journal_never_takes_keeps_no_other_one(airflow, journal, caplog):
+    airflow.query(
+        "INSERT INTO kit.change (kind, task, dag_id, run_id, facts) VALUES ('queued', gen_random_uuid(), 'd', 'r', '{\"priority\": \"x\"}')",
+        **METADATA,
+    )
+    id = asked(airflow, "queued")
+    assert carry(airflow, journal) == 3
+    assert journal.task(id)["status"] == "QUEUED" and "does not take" in caplog.text
 
 
 def test_two_carriers_write_each_event_once(airflow, journal):

@@ -30,3 +30,9 @@ def test_the_longest_way_to_one(dag_file):
     assert chains.collatz(1) == 0
     assert chains.collatz(27) == 111
     assert chains.longest_below(1000) == 871
+
+
+def test_the_parts_of_the_resumable_count_make_the_whole(dag_file):
+    resumable = dag_file("resumable")
+    parts = [resumable.primes_between(part * 500, (part + 1) * 500) for part in range(4)]
+    assert sum(parts) == resumable.primes_between(0, 2000) == 303

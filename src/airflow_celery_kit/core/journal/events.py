@@ -39,6 +39,9 @@ class Kind(StrEnum):
     BUSINESS_RESULT = "business_result"
     NO_DATA = "no_data"
     ERROR = "error"
+    TRIED_AGAIN = "tried_again"
+    LEFT_OUT = "left_out"
+    POISONOUS = "poisonous"
 
 
 @dataclass(frozen=True)

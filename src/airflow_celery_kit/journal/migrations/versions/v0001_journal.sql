@@ -204,7 +204,7 @@ BEGIN
     SELECT DISTINCT ON (dag_id, run_id) dag_id, run_id, substr(kind, 5), seq, facts ->> 'type', facts ->> 'asked_by', facts ->> 'user',
         (facts ->> 'version')::uuid, facts -> 'conf', (facts ->> 'logical_date')::timestamptz, coalesce((facts ->> 'asked_at')::timestamptz, at),
         (facts ->> 'started_at')::timestamptz, (facts ->> 'ended_at')::timestamptz, at
-    FROM fresh WHERE source = 'airflow' AND task IS NULL ORDER BY dag_id, run_id, seq DESC
+    FROM fresh WHERE source = 'airflow' AND task IS NULL AND dag_id IS NOT NULL AND run_id IS NOT NULL ORDER BY dag_id, run_id, seq DESC
     ON CONFLICT (dag_id, run_id) DO UPDATE SET
         state = excluded.state, state_seq = excluded.state_seq, type = excluded.type, asked_by = excluded.asked_by,
         user_name = coalesce(excluded.user_name, known.user_name), version = excluded.version, conf = excluded.conf,

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_celery_kit.core.journal.events import Kind, Source, Subject
-from airflow_celery_kit.journal.teller import teller
+from airflow_celery_kit.core.journal.events import Kind
+from airflow_celery_kit.task import context
 
 # Progress that is said more often is passed over, the last of it aside.
 PROGRESS_SECONDS = 0.5
@@ -30,7 +30,7 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
     now = time.monotonic()
     if done == total or now - _Said.progress >= PROGRESS_SECONDS:
         _Said.progress = now
-        _say(Kind.PROGRESS, {"done": done, "total": total, "note": note[:500]})
+        context.say(Kind.PROGRESS, {"done": done, "total": total, "note": note[:500]})
 
 
 def business_result(facts: Mapping[str, Any]) -> None:
@@ -43,30 +43,9 @@ def business_result(facts: Mapping[str, Any]) -> None:
         raise ValueError(
             f"business_result takes {MOST_BYTES} characters of JSON at most, not {size}: store the rest and name where"
         )
-    _say(Kind.BUSINESS_RESULT, dict(facts))
+    context.say(Kind.BUSINESS_RESULT, dict(facts))
 
 
 def no_data(note: str = "") -> None:
     """Say that there was nothing to do; a task that succeeds then has the status NO_DATA."""
-    _say(Kind.NO_DATA, {"note": note[:500]})
-
-
-def _say(kind: Kind, facts: dict[str, Any]) -> None:
-    voice = teller(Source.CODE)
-    if voice.spool is None or (subject := _subject()) is None:
-        return
-    from airflow.sdk.log import redact
-
-    shown: Any = redact(facts)
-    voice.tell(kind, subject, shown)
-
-
-def _subject() -> Subject | None:
-    """Return which attempt of which task runs in this process, None where none does."""
-    from airflow.sdk import get_current_context
-
-    try:
-        ti = get_current_context()["ti"]
-    except RuntimeError:
-        return None
-    return Subject(str(ti.id), ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number)
+    context.say(Kind.NO_DATA, {"note": note[:500]})
