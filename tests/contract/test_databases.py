@@ -25,7 +25,11 @@ def test_each_database_belongs_to_a_role_that_may_connect_to_it_alone(prepared):
 
 
 def test_the_roles_may_log_in_and_nothing_more(prepared):
-    assert state(prepared)[2:4] == [("airflow", True, False, False, False), ("celery", True, False, False, False)]
+    roles = {name: (may_log_in, more) for name, may_log_in, *more in prepared.query(ROLES)}
+    assert roles.pop("postgres")[1] == [True, True, True]
+    assert roles.pop("kit_owner")[0] is False, "nobody logs in as the journal's owner"
+    assert set(roles) == {"airflow", "celery", "kit", "journal_reader", "journal_scheduler", "journal_writer"}
+    assert {(may_log_in, *more) for may_log_in, more in roles.values()} == {(True, False, False, False)}
 
 
 def test_a_second_time_changes_nothing(prepared, make_roles):
