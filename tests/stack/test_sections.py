@@ -14,8 +14,9 @@ def test_a_task_whose_worker_dies_goes_on_where_it_stopped(stack: Stack) -> None
     stack.wait_ready()
     run = stack.start_dag("steps")
     wait_for("the fortieth step", lambda: "waits" in receipts(stack, run), 90, lambda: receipts(stack, run))
-    first = stack.task("steps", run, "walk")
-    stack.kit("kill", first["hostname"])
+    where = stack.task("steps", run, "walk")["hostname"]
+    (worker,) = [one["instance"] for one in stack.instances() if one["hostname"] == where]
+    stack.kit("kill", worker)
     assert stack.wait_run("steps", run) == "success"
     assert stack.task("steps", run, "walk")["try_number"] == 2
     assert receipts(stack, run) == [*map(str, range(40)), "waits", *map(str, range(40, 60))]
