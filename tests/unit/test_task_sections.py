@@ -77,12 +77,13 @@ def test_a_time_limit_is_not_optional(said):
 def test_what_kills_its_process_is_refused_after_so_many_times_and_may_be_tried_by_hand(store, said):
     from airflow.sdk.exceptions import AirflowFailException
 
-    for _ in range(2):
-        # A process that is killed leaves nothing but the store.
-        poisonous("the parser", 2).__enter__()
+    # A process that is killed leaves nothing but the store: what it began is never left.
+    killed = [poisonous("the parser", 2) for _ in range(2)]
+    for section in killed:
+        section.__enter__()
     with pytest.raises(AirflowFailException, match="begun 2 times"), poisonous("the parser", 2):
         pytest.fail("it was run once more")
-    assert [kind for kind, _ in said] == ["poisonous"]
+    assert [kind for kind, _ in said] == ["poisonous"] and len(killed) == 2
     with poisonous("the parser", 2):
         pass
     assert store == {}
