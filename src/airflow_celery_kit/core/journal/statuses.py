@@ -4,7 +4,6 @@ A record is one attempt of a task instance. The statuses are those of the projec
 state stands beside them in each record.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -60,18 +59,3 @@ NEXT: dict[Status, tuple[Status, ...]] = {
     **{ended: (*BACK.get(ended, ()), *(status for status in ENDED if status != ended)) for ended in ENDED},
     Status.RETRY: (),
 }
-
-
-def may_follow(before: Status, after: Status) -> bool:
-    """Return whether an attempt in status `before` may come to be in status `after`."""
-    return before == after or after in NEXT[before]
-
-
-def impossible(statuses: Iterable[Status]) -> list[int]:
-    """Return the places in a sequence of statuses that cannot follow the one before, from 0. They are kept all the same."""
-    found, before = [], None
-    for place, status in enumerate(statuses):
-        if before is not None and not may_follow(before, status):
-            found.append(place)
-        before = status
-    return found
