@@ -10,6 +10,8 @@ from rich.text import Text
 from airflow_celery_kit.cli.queue_lines import span
 
 ID = "id"
+# How wide columns are that stay whole.
+WHOLE = {ID: 36, "status": 10}
 COLOURS = {
     "SUCCESS": "green", "NO_DATA": "green", "FAILURE": "red", "TIMEOUT": "red", "CANCELLED": "magenta", "RETRY": "yellow", "PROCESSING": "cyan",
 }  # fmt: skip
@@ -76,7 +78,7 @@ def plain_table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in titles:
         # What is to be copied stays whole, however narrow the screen is.
-        table.add_column(title, no_wrap=title == ID, min_width=36 if title == ID else None, overflow="fold")
+        table.add_column(title, no_wrap=title in WHOLE, min_width=WHOLE.get(title), overflow="fold")
     return table
 
 
