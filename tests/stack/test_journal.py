@@ -48,7 +48,8 @@ def test_every_kind_of_end_is_on_record(stack: Stack, told: dict[str, Any]) -> N
     later = told["tasks"]["stumbles"]
     assert (earlier["status"], earlier["attempt"], later["attempt"]) == ("RETRY", 1, 2)
     assert earlier["replaced_by"] == later["id"] and later["instead_of"] == earlier["id"]
-    assert "stumbled over the first stone" in earlier["error"]
+    reason = wait_for("its worker's word", lambda: stack.api.kit(f"/tasks/{earlier['id']}")["error"], 10)
+    assert "stumbled over the first stone" in reason
     assert sum(one["impossible"] for one in records(stack, run_id=told["run_id"])) == 0
 
 
@@ -71,7 +72,8 @@ def kinds(stack: Stack, id: str) -> list[str]:
 
 
 def test_an_error_has_its_stack_trace_and_is_found_by_its_words(stack: Stack, told: dict[str, Any]) -> None:
-    (found,) = records(stack, error="BRIDGE is down", run_id=told["run_id"])
+    look = lambda: records(stack, error="BRIDGE is down", run_id=told["run_id"])  # noqa: E731
+    (found,) = wait_for("its worker's word", look, 10)
     assert found["task_id"] == "breaks"
     assert "in breaks" in stack.api.kit(f"/tasks/{found['id']}")["trace"]
 
