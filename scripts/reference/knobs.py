@@ -12,6 +12,8 @@ FORMS = {
     knobs.QUEUES: "names with commas between them",
     knobs.WITH_DEFAULT: "names with commas between them, one of them `default`",
     knobs.SECONDS: "seconds, such as `600s`",
+    knobs.TIMEOUT: "seconds, less than 80000",
+    knobs.RETRIES: "a whole number, 100 at most",
     knobs.SIZE: "a size, such as `512m` or `4g`",
     knobs.LOG_SIZE: "a size of 100k or more, such as `10m`",
     knobs.CPUS: "a number of cores, such as `2` or `0.5`",

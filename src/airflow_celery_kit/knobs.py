@@ -58,6 +58,9 @@ ADDRESS = rf"({OCTET}\.){{3}}{OCTET}|[0-9a-fA-F:]*:[0-9a-fA-F:]*"
 COUNT = r"[1-9]\d{0,5}"
 FEW_OR_NONE = r"[1-9]?\d|[1-4]\d\d|500"
 # Shorter than the broker's visibility timeout of a day.
+TIMEOUT = r"[1-9]\d{0,3}|[1-7]\d{4}"
+# More is not meant (policies/task_policy.py).
+RETRIES = r"\d|[1-9]\d|100"
 SECONDS = r"[1-9]\d{0,3}s|[1-7]\d{4}s"
 SIZE = r"[1-9]\d*[kmg]"
 LOG_SIZE = r"[1-9]\d{2,}k|[1-9]\d*[mg]"
@@ -195,6 +198,24 @@ GROUPS = (
                 "policies `aging` and `fast-and-heavy`: how long a task that could run may wait for a slot",
                 "600s",
                 pattern=SECONDS,
+            ),
+            Knob(
+                "TASK_TIMEOUT",
+                "seconds after which a task is ended that names no `execution_timeout`",
+                "43200",
+                pattern=TIMEOUT,
+            ),
+            Knob(
+                "TASK_RETRIES",
+                "how often a task that names no `retries` is tried again, a minute apart",
+                "2",
+                pattern=RETRIES,
+            ),
+            Knob(
+                "QUARANTINE_AFTER",
+                "a task that has killed what ran it so many times is set aside; 0: never",
+                "3",
+                pattern=FEW_OR_NONE,
             ),
             Knob("JOURNAL_DAYS", "how many days what has ended stays in the journal", "90", pattern=COUNT),
             Knob("JOURNAL", "keep a record of every task and workflow: `on` or `off`", "on", pattern=r"on|off"),

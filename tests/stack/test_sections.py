@@ -1,5 +1,6 @@
-"""Runs in: stack tests; a task that goes on where it stopped, and one that kills what runs it (F12, A5, A6)."""
+"""Runs in: stack tests; tasks that go on where they stopped, that kill what runs them, that were done before, that heed nothing (F1, F12, A4-A6)."""
 
+import time
 from typing import Any
 
 from tests.stack.harness.stack import Stack, file_name
@@ -32,6 +33,47 @@ def test_what_kills_its_process_again_and_again_is_set_aside_and_says_so(stack: 
     found = wait_for("its record", lambda: explained(stack, run), 20)
     assert "the cliff was begun 2 times" in found["error"]
     wait_for("its word", lambda: {"poisonous", "failed"} <= set(kinds(stack, found["id"])), 20)
+
+
+def test_a_task_that_kills_what_runs_it_is_set_aside_and_runs_again_when_asked(stack: Stack) -> None:
+    stack.wait_ready()
+    run = stack.start_dag("killer")
+    assert stack.wait_run("killer", run) == "failed"
+    assert receipts(stack, run) == ["dies"] * 3, "three deaths of ten tries that it may have"
+    found = wait_for("its record", lambda: explained(stack, run), 20)
+    assert "set aside" in found["error"] and "killed 3 times" in found["error"]
+    earlier = stack.api.kit("/tasks", run_id=run, status="RETRY")["tasks"]
+    assert [one["error"] for one in earlier] == ["its process was killed by SIGKILL"] * 3
+    shown = stack.kit("tasks", "show", found["id"]).stdout
+    assert "set aside" in shown and "controller" in shown
+    stack.kit("tasks", "retry", found["id"])
+    wait_for("it to run again", lambda: len(receipts(stack, run)) >= 4, 60, lambda: receipts(stack, run))
+    assert stack.wait_run("killer", run) == "failed"
+    assert receipts(stack, run) == ["dies"] * 6, "three more"
+
+
+def test_work_of_a_key_is_done_once(stack: Stack) -> None:
+    stack.wait_ready()
+    key = f"stack test {time.time()}"
+    first = stack.start_dag("one_key", {"key": key, "seconds": 6})
+    wait_for("the work to begin", lambda: receipts(stack, first) == ["works"], 60)
+    second = stack.start_dag("one_key", {"key": key, "seconds": 6})
+    assert {stack.wait_run("one_key", run) for run in (first, second)} == {"success"}
+    made = f"made by {first}"
+    assert (receipts(stack, first), receipts(stack, second)) == (["works", made], [made])
+    (known,) = stack.api.kit("/tasks", run_id=second)["tasks"]
+    wait_for("its word", lambda: "deduplicated" in kinds(stack, known["id"]), 20)
+
+
+def test_a_task_that_does_not_heed_its_timeout_is_ended(stack: Stack) -> None:
+    stack.wait_ready()
+    run = stack.start_dag("stubborn")
+    assert stack.wait_run("stubborn", run) == "failed"
+    assert "goes on" in receipts(stack, run), "Airflow's own timeout was there, and in vain"
+    found = wait_for("its record", lambda: explained(stack, run), 20)
+    assert "ended with exit code 1" in found["error"]
+    log = stack.task_log("stubborn", run, "heed_nothing")
+    assert "Timeout (0:00:12" in log and "in heed_nothing" in log
 
 
 def explained(stack: Stack, run: str) -> dict[str, Any] | None:

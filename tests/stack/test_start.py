@@ -76,6 +76,12 @@ def test_concurrency_is_what_the_knobs_say(stack: Stack) -> None:
     )
     seen = stack.inside("airflow-scheduler-1", code).stdout.split()[-3:]
     assert seen == [settings["PARALLELISM"], settings["MAX_ACTIVE_TASKS_PER_DAG"], settings["MAX_ACTIVE_RUNS_PER_DAG"]]
+    code = (
+        "from airflow.sdk.bases.operator import DEFAULT_RETRIES, DEFAULT_TASK_EXECUTION_TIMEOUT;"
+        "print(DEFAULT_RETRIES, int(DEFAULT_TASK_EXECUTION_TIMEOUT.total_seconds()))"
+    )
+    seen = stack.inside("airflow-worker-1", code).stdout.split()[-2:]
+    assert seen == [settings["TASK_RETRIES"], settings["TASK_TIMEOUT"]]
     slots = {worker["queues"][0]: worker["slots"] for worker in stack.wait_ready()["workers"]}
     assert slots == {
         "default": settings.number("WORKER_CONCURRENCY"),

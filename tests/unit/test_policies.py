@@ -153,3 +153,18 @@ def test_both_are_registered_with_airflow():
     (plugin,) = entry_points(group="airflow.plugins", name="airflow_celery_kit")
     assert policy.load() is task_policy
     assert FinishFirst in plugin.load().priority_weight_strategies
+
+
+def test_more_retries_than_are_meant_are_refused(monkeypatch, policy):
+    policy(None)
+    with DAG("sales", schedule=None):
+
+        @task(retries=101)
+        def load(number: int) -> None: ...
+
+        mapped = load.expand(number=[1]).operator
+    monkeypatch.setenv(task_policy.MOST_RETRIES, "100")
+    with pytest.raises(AirflowClusterPolicyViolation, match=r"sales.load asks for 101 retries: 100 is the most"):
+        task_policy.task_policy(mapped)
+    monkeypatch.delenv(task_policy.MOST_RETRIES)
+    task_policy.task_policy(mapped)

@@ -1,5 +1,6 @@
 """Runs in: airflow-controller; does what repair must not wait for, in a thread with connections of its own, while this controller leads."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import journal, queues, seen, waiting, withdrawing
+from airflow_celery_kit.controller import journal, quarantine, queues, seen, waiting, withdrawing
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
@@ -21,6 +22,8 @@ from airflow_celery_kit.controller.sight import Connections
 AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
 SELDOM_SECONDS = 60.0
 HOUR_SECONDS = 3600.0
+# After how many deaths of what runs it a task is set aside.
+QUARANTINE = "KIT_QUARANTINE_AFTER"
 # A round takes a fraction of a second. Weights and figures are as old as the last one that ended.
 SLOW_SECONDS = 20.0
 
@@ -110,6 +113,7 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
         "replies": seldom(partial(tidy, say)),
     }
     if journal.kept():
+        found["quarantine"] = partial(set_aside, say, int(os.environ.get(QUARANTINE) or 0))
         found["journal"] = seldom(partial(look_after_journal, say), HOUR_SECONDS)
     return found
 
@@ -118,6 +122,12 @@ def withdraw(say: Say, connections: Connections, fence: Fence, _: float) -> None
     """Take messages out of the broker whose tasks were cancelled or paused."""
     if found := withdrawing.withdraw(connections.metadata, connections.results, connections.broker, fence):
         say("withdrawn", messages=found)
+
+
+def set_aside(say: Say, after: int, connections: Connections, fence: Fence, _: float) -> None:
+    """Fail tasks that kill what runs them; 0 is never."""
+    if after and (found := quarantine.set_aside(connections.journal, fence, after)):
+        say("set_aside", tasks=found)
 
 
 def show(connections: Connections, fence: Fence, _: float) -> None:

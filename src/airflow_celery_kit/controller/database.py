@@ -51,6 +51,14 @@ VALUES (nextval('task_id_sequence'), %(message)s, %(status)s, now() AT TIME ZONE
 ON CONFLICT (task_id) DO UPDATE SET status = %(status)s WHERE celery_taskmeta.status NOT IN ('SUCCESS', 'FAILURE', 'REVOKED')
 """
 
+# What was done and why, for the journal; nothing where the message names no task instance.
+TELL = """
+INSERT INTO kit.change (kind, source, task, dag_id, run_id, task_id, map_index, attempt, message, facts)
+SELECT 'repaired', 'controller', id, dag_id, run_id, task_id, map_index, try_number, %(message)s,
+    jsonb_build_object('action', %(action)s::text, 'reason', %(reason)s::text)
+FROM task_instance WHERE id::text = %(id)s
+"""
+
 Fence = Callable[[], AbstractContextManager[Any]]
 
 
@@ -80,10 +88,14 @@ def change(finding: Finding, fence: Fence, results: Any) -> bool:
 
     Raises LeaseLostError from the fence and psycopg2.Error; then nothing was changed.
     """
-    values = {"id": finding.task.id, "message": finding.task.message, "silence": HEARTBEAT_SECONDS}
+    values = {
+        "id": finding.task.id, "message": finding.task.message, "silence": HEARTBEAT_SECONDS, "action": str(finding.action),
+        "reason": finding.reason,
+    }  # fmt: skip
     with fence() as cursor:
         cursor.execute(CHANGES[finding.action], values)
-        changed = bool(cursor.rowcount)
+        if changed := bool(cursor.rowcount):
+            cursor.execute(TELL, values)
     if changed and (status := RESULTS.get(finding.action)):
         with results, results.cursor() as cursor:
             cursor.execute(CLOSE, values | {"status": status})

@@ -20,6 +20,8 @@ AIRFLOWS_OWN = "airflow"
 # Airflow takes a strategy by the name of its class. Policies that change with time begin with this one's weights.
 FINISH_FIRST = "airflow_celery_kit.policies.strategies.FinishFirst"
 DEFAULT_POOL = "default_pool"
+# More retries than these are not meant; without it Airflow's own freedom stays.
+MOST_RETRIES = "KIT_MOST_RETRIES"
 
 
 @cache
@@ -37,7 +39,11 @@ def deployment() -> tuple[Routing, str, str, bool]:
 
 @hookimpl
 def task_policy(task: Any) -> None:
-    """Set what the author left at Airflow's defaults. Raises AirflowClusterPolicyViolation for a tag that means nothing."""
+    """Set what the author left at Airflow's defaults.
+
+    Raises AirflowClusterPolicyViolation for a tag that means nothing, and for retries without end.
+    """
+    limit_retries(task)
     routing, policy, default_queue, pools = deployment()
     try:
         choice = routing.choose(facts_of(task))
@@ -49,6 +55,15 @@ def task_policy(task: Any) -> None:
         task.pool = pool_of(task.queue)
     if task.weight_rule == WeightRule.DOWNSTREAM and (choice.policy or policy) != AIRFLOWS_OWN:
         task.weight_rule = FINISH_FIRST
+
+
+def limit_retries(task: Any) -> None:
+    """Raise AirflowClusterPolicyViolation for a task that would be tried again and again for weeks."""
+    most = os.environ.get(MOST_RETRIES)
+    if most and (task.retries or 0) > int(most):
+        raise AirflowClusterPolicyViolation(
+            f"{task.dag_id}.{task.task_id} asks for {task.retries} retries: {most} is the most (KIT_MOST_RETRIES)"
+        )
 
 
 def waits_for_its_slot(task: Any, default_queue: str) -> bool:

@@ -1,7 +1,19 @@
-"""Runs in: task processes, imported by Dags; what a task can say of itself and ask for: progress, results, checkpoints, sections."""
+"""Runs in: task processes, imported by Dags; what a task can say of itself and ask for: progress, results, checkpoints, sections, work done once."""
 
 from airflow_celery_kit.task.checkpoint import checkpoint
+from airflow_celery_kit.task.once import TakenError, deduplicate
 from airflow_celery_kit.task.saying import business_result, no_data, progress
 from airflow_celery_kit.task.sections import PoisonError, optional, poisonous, retry
 
-__all__ = ["PoisonError", "business_result", "checkpoint", "no_data", "optional", "poisonous", "progress", "retry"]
+__all__ = [
+    "PoisonError",
+    "TakenError",
+    "business_result",
+    "checkpoint",
+    "deduplicate",
+    "no_data",
+    "optional",
+    "poisonous",
+    "progress",
+    "retry",
+]

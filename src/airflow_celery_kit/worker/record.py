@@ -1,5 +1,6 @@
 """Runs in: Celery workers; writes to the journal what becomes of each message, and carries events on."""
 
+import signal
 from collections.abc import Mapping
 from os import environ
 from types import MappingProxyType
@@ -27,6 +28,28 @@ def tell(kind: Kind, headers: Mapping[str, Any], facts: Mapping[str, Any] = Mapp
     """Keep what happened to a message; one that says of no task whose it is has no record."""
     if found := headers.get(SUBJECT):
         teller(Source.WORKER).tell(kind, Subject(**found, message=headers.get("id")), facts)
+
+
+# Signals that kill a process without a word of its own. Those that ask it to leave are a supervisor's or an operator's.
+KILLERS = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+
+
+def tell_of_death(supervisor: Any) -> None:
+    """Keep that a task's process ended without a word: killed by the kernel for its memory, crashed, or ended by its timeout's watch.
+
+    What Airflow's supervisor itself has killed, because it was told to or could not reach the api-server, is none.
+    """
+    code = supervisor._exit_code
+    if not code or supervisor._terminal_state or supervisor.failed_heartbeats:
+        return
+    subject = Subject(task=str(supervisor.id))
+    if -code in KILLERS:
+        teller(Source.WORKER).tell(
+            Kind.LOST, subject, {"error": f"its process was killed by {signal.Signals(-code).name}"}
+        )
+    elif code > 0:
+        error = f"its process ended with exit code {code} and no word: its log says where it stood, if its timeout's watch ended it"
+        teller(Source.WORKER).tell(Kind.ERROR, subject, {"error": error})
 
 
 FORWARDERS: list[Forwarder] = []

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_celery_kit import patching
+from airflow_celery_kit.worker import record
 
 WRITTEN_AGAINST = {
     "_on_child_started": "c1810e9d6d09",
@@ -54,5 +55,6 @@ def install() -> None:
         self._last_heartbeat_attempt = time.monotonic()
         with watched(self):
             monitor(self)
+        record.tell_of_death(self)
 
     ActivitySubprocess._monitor_subprocess = monitor_from_start_to_exit

@@ -67,7 +67,7 @@ def made(prepared: Stack) -> Iterator[Journal]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSFILE", str(own_copy(settings, "pgpass_superuser")))
         superuser = f"postgresql://postgres@127.0.0.1:{port}"
-        assert install.migrate(f"{superuser}/kit") == "0001"
+        assert install.migrate(f"{superuser}/kit") == "0002"
         yield Journal(prepared)
 
 
@@ -76,7 +76,7 @@ def journal(made: Journal) -> Iterator[Journal]:
     """An empty journal."""
     yield made
     made.refused.clear()
-    made.query("TRUNCATE journal.event, journal.task, journal.workflow")
+    made.query("TRUNCATE journal.event, journal.task, journal.workflow, state.once")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A task of sixty steps that leaves a receipt for each, keeps how far it is, and waits to be killed in its fortieth."""
+"""Tasks with receipts: sixty steps that go on where they stopped, two that kill what runs them, work that is done once, one that heeds nothing."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import dag, get_current_context, task
 
-from airflow_celery_kit.task import checkpoint, poisonous
+from airflow_celery_kit.task import checkpoint, deduplicate, poisonous
 
 FOLDER = Path(os.environ.get("KIT_OUTPUT_DIR", "."))
 STEPS, FATAL = 60, 40
@@ -41,6 +41,52 @@ def kill_yourself() -> None:
         os.kill(os.getpid(), 9)
 
 
+@task(retries=9, retry_delay=timedelta(seconds=5))
+def kill_whoever_runs_it() -> None:
+    """Kill the process that runs it, each time, and say nothing of it."""
+    leave("dies")
+    os.kill(os.getpid(), 9)
+
+
+@task(retries=0)
+def once(params: dict) -> str:
+    """Do the work of a key."""
+
+    def work() -> str:
+        leave("works")
+        time.sleep(params["seconds"])
+        return f"made by {get_current_context()['run_id']}"
+
+    made = deduplicate({"key": params["key"]}, work)
+    leave(made)
+    return made
+
+
+@task(retries=0, execution_timeout=timedelta(seconds=2))
+def heed_nothing() -> None:
+    """Go on whatever is raised."""
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            leave("goes on")
+
+
+@dag(schedule=None)
+def killer():
+    kill_whoever_runs_it()
+
+
+@dag(schedule=None, params={"key": "", "seconds": 0})
+def one_key():
+    once()
+
+
+@dag(schedule=None)
+def stubborn():
+    heed_nothing()
+
+
 @dag(schedule=None)
 def steps():
     walk()
@@ -53,3 +99,6 @@ def poison():
 
 steps()
 poison()
+killer()
+one_key()
+stubborn()

@@ -72,7 +72,7 @@ def too_long() -> None:
         time.sleep(60)
 
 
-@dag(schedule=None, params={"password": Param("hush-hush-hush", type="string")})
+@dag(schedule=None, default_args={"retries": 0}, params={"password": Param("hush-hush-hush", type="string")})
 def told():
     size = first(5)
     after(stumbles(size), breaks(size))

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     TRIED_AGAIN = "tried_again"
     LEFT_OUT = "left_out"
     POISONOUS = "poisonous"
+    DEDUPLICATED = "deduplicated"
 
 
 @dataclass(frozen=True)
