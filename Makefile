@@ -68,8 +68,8 @@ measure: venv ## measure start, memory and health checks in fresh checkouts
 bench: venv ## measure the kit beside stock settings, write docs/reference/benchmarks.md; LOADS=a,b,c1,c2,d,e,o,p,s,j,g,f,i PAIRS=5
 	@.venv/bin/python -m tests.benchmarks.bench $(if $(LOADS),--loads $(LOADS)) $(if $(PAIRS),--pairs $(PAIRS))
 
-pages: venv ## measure the journal's pages with ten million events, write docs/reference/journal.md; about ten minutes
-	@.venv/bin/python -m tests.benchmarks.pages
+pages: venv ## measure the journal with ten million events, and its page; write docs/reference/journal.md, page.md; about 15 minutes
+	@.venv/bin/python -m tests.benchmarks.pages && .venv/bin/python -m tests.benchmarks.paint
 
 screenshots: venv ## take the pictures of the page in docs/how-to/images, on a stack of its own
 	@mkdir -p docs/how-to/images && KIT_SCREENSHOTS=$(CURDIR)/docs/how-to/images .venv/bin/python -m pytest -q -n 0 tests/stack/test_console.py

@@ -5,28 +5,17 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.stack.harness.browser import SECONDS, chromium, logged_in, started
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
-# As root Chromium runs without its sandbox only, and it is to ask nobody outside.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SECONDS = 30_000
 TABLE = "Tasks"
 
 pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True)
@@ -34,30 +23,19 @@ pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium; without it the tests are left out on a laptop and fail in CI."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
+    """A browser; without it the tests are left out on a laptop and fail in CI."""
+    if not (found := chromium()):
         reason = "no Chromium on this machine: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        started.close()
+    with started(found) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def login(browser: Any, stack: Stack) -> Any:
     """What a browser keeps of a login; one for all tests, because Airflow limits how often somebody may try."""
     stack.wait_ready()
-    context = browser.new_context(base_url=stack.settings.url("AIRFLOW_PORT"))
-    opened = context.new_page()
-    opened.goto("/auth/login/")
-    opened.locator("input[name=username]").fill(stack.settings["AIRFLOW_ADMIN_USER"])
-    opened.locator("input[name=password]").fill(stack.settings["AIRFLOW_ADMIN_PASSWORD"])
-    opened.locator("input[type=submit], button[type=submit]").first.click()
-    expect(opened.get_by_role("link", name="Dags").first).to_be_visible(timeout=SECONDS)
-    yield context.storage_state()
-    context.close()
+    return logged_in(browser, stack.settings)
 
 
 @pytest.fixture

@@ -89,6 +89,9 @@ class Fault(Enum):
     )
     RESULTS_AWAY = Row("12a", "results database away", "0 failed, executor slots all back", outage=30, ci=COMPOSE)
     POSTGRES_AWAY = Row("12b", "PostgreSQL away", "0 failed, executor slots all back", outage=30, ci=COMPOSE)
+    POSTGRES_AWAY_WORKER_KILLED = Row(
+        "12c", "PostgreSQL away, a worker killed meanwhile", "0 events lost: every start is on record", outage=60, stock=False
+    )  # fmt: skip
     API_AWAY = Row("13", "api-server away, 50 short and 5 long tasks", "0 failed", outage=120)
     SCHEDULER_KILLED = Row(
         "14a", "scheduler killed in mid-load, restarted at once", "all finish, 0 run twice, adopted within 60 s"

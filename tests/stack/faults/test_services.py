@@ -15,6 +15,7 @@ from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
 from tests.stack.faults.test_workers import unfinished_on
+from tests.stack.harness import record
 from tests.stack.harness.load import Load
 from tests.stack.harness.processes import alive
 from tests.stack.harness.stack import Stack
@@ -40,6 +41,29 @@ def test_tasks_survive_a_results_database_that_is_away(evidence: Evidence) -> No
 @pytest.mark.fault(Fault.POSTGRES_AWAY)
 def test_tasks_survive_a_database_server_that_is_away(evidence: Evidence) -> None:
     outlive(evidence, "postgres-1", [evidence.load(tasks=36, seconds=12)])
+
+
+@pytest.mark.fault(Fault.POSTGRES_AWAY_WORKER_KILLED)
+def test_no_event_is_lost_while_the_database_server_is_away_and_a_worker_dies(evidence: Evidence) -> None:
+    stack, load = evidence.stack, evidence.load(tasks=36, seconds=12)
+    load.wait_started(12)
+    main = inject.main_process(stack, WORKERS[1])
+    stack.kit("stop", "postgres-1")
+    try:
+        time.sleep(evidence.outage / 2)
+        stack.kit("kill", WORKERS[1])
+        inject.wait_gone([main])
+        evidence.struck(not stack.instance("postgres-1").get("pid"), "a worker that died while the database was away")
+        time.sleep(evidence.outage / 2)
+        assert not stack.instance("postgres-1").get("pid")
+    finally:
+        stack.start_instance("postgres-1")
+    stack.wait_ready()
+    load.wait_ended(240)
+    wait_for("every start on record", lambda: not record.untold([load]), 30, lambda: record.untold([load]))
+    starts = [(one["index"], one["attempt"]) for one in load.receipts("start")]
+    assert len(starts) >= load.tasks
+    evidence.measure("starts on record", len(starts), at_most=2 * load.tasks)
 
 
 @pytest.mark.fault(Fault.API_AWAY)
