@@ -61,9 +61,6 @@ def test_no_event_is_lost_while_the_database_server_is_away_and_a_worker_dies(ev
     stack.wait_ready()
     load.wait_ended(240)
     wait_for("every start on record", lambda: not record.untold([load]), 30, lambda: record.untold([load]))
-    starts = [(one["index"], one["attempt"]) for one in load.receipts("start")]
-    assert len(starts) >= load.tasks
-    evidence.measure("starts on record", len(starts), at_most=2 * load.tasks)
 
 
 @pytest.mark.fault(Fault.API_AWAY)
