@@ -85,3 +85,8 @@ def test_a_full_disk_is_counted_and_disturbs_nobody(tmp_path, caplog):
     voice = Teller(Source.CODE, Spool(tmp_path / "gone", "x"))
     voice.tell("progress", Subject("1"), {"done": 1})
     assert voice.lost == 1 and "lost an event" in caplog.text
+    voice.spool.folder.mkdir()
+    voice.tell("progress", Subject("1"), {"done": 2})
+    said = [json.loads(line) for line in filter(None, voice.spool.path.read_text().splitlines())]
+    assert [(one["kind"], one["facts"]) for one in said] == [("progress", {"done": 2}), ("gap", {"lost": 1})]
+    assert voice.lost == 0

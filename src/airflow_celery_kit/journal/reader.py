@@ -69,6 +69,8 @@ FROM generate_series(date_trunc('minute', now()) - interval '59 min', date_trunc
 LEFT JOIN journal.task ON completed_at >= minute AND completed_at < minute + interval '1 min' AND dag_id = ANY(:visible)
 GROUP BY minute ORDER BY minute
 """
+# What no disk took of late.
+LOST = "SELECT coalesce(sum((facts ->> 'lost')::integer), 0) FROM journal.event WHERE kind = 'gap' AND at > now() - interval '7 days'"
 DONE = frozenset({"SUCCESS", "FAILURE", "CANCELLED", "TIMEOUT", "NO_DATA"})
 
 NO_CURSOR = "the cursor is none of this list's: begin without one"
@@ -137,12 +139,13 @@ class Reader:
         return self._counted([found])[0] if found else None
 
     def overview(self, visible: Sequence[str]) -> Record:
-        """Return how many attempts are in each status, ended ones of the last hour only, and what ended in each of its minutes."""
+        """Return how many attempts are in each status, ended ones of the last hour only, what ended in each of its minutes, and how many events of a week were lost."""
         values = {"visible": list(visible)}
         found = {status: number for status, number in self._rows(STATUSES, values)}
         return {
             "statuses": {str(status): found.get(str(status), 0) for status in Status},
             "minutes": self._all(MINUTES, values),
+            "lost": self._all(LOST, {})[0],
         }
 
     def _counted(self, workflows: list[Record]) -> list[Record]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.core.journal.events import Event, Source, Subject
+from airflow_celery_kit.core.journal.events import Event, Kind, Source, Subject
 from airflow_celery_kit.journal.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ SWITCH, OFF = "KIT_JOURNAL", "off"
 
 @dataclass
 class Teller:
-    """One voice; `spool` is None where no journal is kept. `lost` counts what no disk took."""
+    """One voice; `spool` is None where no journal is kept. `lost` counts what no disk took since the last that one did."""
 
     source: Source
     spool: Spool | None
@@ -31,12 +31,15 @@ class Teller:
     lost: int = 0
 
     def tell(self, kind: str, subject: Subject, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Keep an event that happens now. What cannot be kept is counted, and said in the log."""
+        """Keep an event that happens now. What cannot be kept is counted, said in the log, and on record with the next one that can."""
         if self.spool is None:
             return
-        event = Event(kind, self.source, time.time(), subject, self.worker, dict(facts))
+        now = time.time()
+        said = [Event(kind, self.source, now, subject, self.worker, dict(facts))]
+        gap = [Event(Kind.GAP, self.source, now, Subject(), self.worker, {"lost": self.lost})] if self.lost else []
         try:
-            self.spool.append([event.line()])
+            self.spool.append([event.line() for event in said + gap])
+            self.lost = 0
         except (OSError, TypeError, ValueError) as problem:
             self.lost += 1
             log.warning("the journal lost an event (%s, %d so far): %s", kind, self.lost, problem)

@@ -95,3 +95,14 @@ def test_an_older_word_of_a_run_changes_nothing(journal, life):
     journal.write(words[2])
     journal.write(words[0], words[1])
     assert journal.reader.workflow("sales", "r1")["state"] == "success"
+
+
+def test_the_overview_says_how_many_events_no_disk_took(journal):
+    assert journal.reader.overview(["sales"])["lost"] == 0
+    now = journal.query("SELECT extract(epoch FROM now())::float8")[0][0]
+    gaps = [
+        {"id": str(uuid.uuid4()), "at": now - age, "kind": "gap", "source": "worker", "facts": {"lost": lost}}
+        for age, lost in ((1, 3), (60, 4), (8 * 86400, 100))
+    ]
+    journal.write(*gaps, as_role="journal_writer")
+    assert journal.reader.overview(["sales"])["lost"] == 7

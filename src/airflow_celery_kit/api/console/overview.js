@@ -19,6 +19,12 @@ export function Overview({ go }) {
 
 // How many attempts are in each status now, and how many ended so within the last hour; each leads to the list of them.
 function Numbers({ found, go }) {
+  return h(Flex, { direction: "column", gap: 3 },
+    found.lost > 0 && h(Text, { color: "red.500", role: "alert" }, `${found.lost} events of the last week are missing: a disk was full, see the log of scheduler and workers`),
+    h(Statuses, { found, go }));
+}
+
+function Statuses({ found, go }) {
   return h(SimpleGrid, { columns: { base: 2, md: 5 }, gap: 3 }, Object.entries(found.statuses).map(([status, number]) =>
     h(Box, { key: status, borderWidth: 1, borderRadius: "md", p: 3 }, h(Status, { value: status }),
       h(Go, { onGo: () => go("tasks", { status }), "aria-label": `${number} ${status}`, fontSize: "2xl", display: "block", mt: 1 }, String(number)))));

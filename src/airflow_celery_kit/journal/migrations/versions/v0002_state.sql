@@ -79,6 +79,9 @@ SET search_path = pg_catalog, journal AS $$
 $$;
 CREATE INDEX event_of_deaths ON journal.event (at) WHERE kind IN ('lost', 'repaired');
 
+-- What no disk took was counted, and is said afterwards.
+CREATE INDEX event_of_gaps ON journal.event (at) WHERE kind = 'gap';
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA state FROM PUBLIC;
 REVOKE ALL ON FUNCTION journal.killers FROM PUBLIC;
 -- Installed alone there is one role, which owns all of it.
