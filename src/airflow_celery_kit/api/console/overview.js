@@ -3,7 +3,7 @@ import { ask, useLook } from "./asking.js";
 import { Bar, COLOURS, Go, Rows, Shown, Status, h, span } from "./parts.js";
 
 const { Box, Flex, Heading, SimpleGrid, Text } = globalThis.ChakraUI;
-const EVERY_SECONDS = 3;
+const EVERY_SECONDS = 5;
 
 export function Overview({ go }) {
   const [queues, noQueues] = useLook(() => ask("/queues"), EVERY_SECONDS, "queues");
