@@ -28,8 +28,9 @@ def kit_repair(ready):
     }
     command = [sys.executable, "-m", "airflow_celery_kit.controller.main", "--once"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    yield lambda: subprocess.Popen(command, env=environment, **pipes)
-    ready.query("DELETE FROM task_instance", **METADATA)
+    yield lambda *more: subprocess.Popen([*command, *more], env=environment, **pipes)
+    for table in ("task_instance", "kit.change"):
+        ready.query(f"DELETE FROM {table}", **METADATA)
 
 
 def test_the_operators_look_tells_only_what_stays_stuck(ready, kit_repair):
@@ -41,6 +42,17 @@ def test_the_operators_look_tells_only_what_stays_stuck(ready, kit_repair):
     ready.query("UPDATE task_instance SET state = 'success' WHERE external_executor_id = 'm2'", **METADATA)
     said, _ = looking.communicate(timeout=CONFIRM_SECONDS * 3)
     assert [one["message"] for one in json.loads(said)["stuck"]] == ["m1"]
+
+
+def test_what_is_repaired_is_on_record_with_the_reason(ready, kit_repair):
+    ready.query(ROW, "queued", "m1", **METADATA)
+    ready.query("DELETE FROM kit.change", **METADATA)
+    said, _ = kit_repair("--act").communicate(timeout=CONFIRM_SECONDS * 3)
+    assert [one["done"] for one in json.loads(said.splitlines()[-1])["stuck"]] == [True]
+    told = "SELECT kind, source, task_id, message, facts FROM kit.change WHERE source = 'controller'"
+    ((kind, source, task, message, facts),) = ready.query(told, **METADATA)
+    assert (kind, source, task, message) == ("repaired", "controller", "load", "m1")
+    assert facts == {"action": "requeue", "reason": "its message is in no queue and in no worker's hands"}
 
 
 def test_what_a_full_broker_holds_is_not_believed(nearly_full, ready, kit_repair):
