@@ -3,8 +3,13 @@
 import time
 from typing import Any
 
+import pytest
+
 from tests.stack.harness.stack import Stack, file_name
 from tests.stack.harness.wait import wait_for
+
+# The same code on both runtimes, and nothing of theirs.
+EMBEDDED = pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 
 
 def receipts(stack: Stack, run: str) -> list[str]:
@@ -52,6 +57,7 @@ def test_a_task_that_kills_what_runs_it_is_set_aside_and_runs_again_when_asked(s
     assert receipts(stack, run) == ["dies"] * 6, "three more"
 
 
+@EMBEDDED
 def test_work_of_a_key_is_done_once(stack: Stack) -> None:
     stack.wait_ready()
     key = f"stack test {time.time()}"
@@ -65,6 +71,7 @@ def test_work_of_a_key_is_done_once(stack: Stack) -> None:
     wait_for("its word", lambda: "deduplicated" in kinds(stack, known["id"]), 20)
 
 
+@EMBEDDED
 def test_a_task_that_does_not_heed_its_timeout_is_ended(stack: Stack) -> None:
     stack.wait_ready()
     run = stack.start_dag("stubborn")
