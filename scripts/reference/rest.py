@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from airflow_celery_kit.api import actions, bulk, console_files, records
+from airflow_celery_kit.api import actions, app, bulk, console_files, records
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
@@ -75,7 +75,7 @@ def rest_page() -> str:
         "Below `/kit/v1` of the api-server, with Airflow's own login: a token of `POST /auth/token` in the header "
         "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues and metrics need the permission to read "
         "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
-        'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`.'
+        'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`. A body may have 1 MiB.'
     )
     source = (
         "`/queues` and `/metrics` give out the last look of the leading controller, which looks every two seconds (`KIT_LOOK_SECONDS` of the "
@@ -116,7 +116,7 @@ def metrics_part() -> list[str]:
 def records_part() -> list[str]:
     """The routes of tasks and workflows, as they describe themselves."""
     parts = []
-    for route in (*records.router.routes, *actions.router.routes, *bulk.router.routes, *console_files.router.routes):
+    for route in (*app.documents.routes, *records.router.routes, *actions.router.routes, *bulk.router.routes, *console_files.router.routes):
         asked = [parameter.alias for parameter in route.dependant.query_params]
         remark = f"May be asked for by {listed(asked)}." if asked else ""
         parts += [

@@ -20,8 +20,10 @@ from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from fastapi import APIRouter, Body, Depends, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import select, text
+
+from airflow_celery_kit.api.limits import NO_TEXT, is_text
 
 router = APIRouter()
 MAY_START = Depends(requires_access_dag("POST", DagAccessEntity.RUN))
@@ -41,13 +43,23 @@ WAKE = text("SELECT pg_notify('kit_wake', :run)")
 WITHDRAW = text("INSERT INTO kit.withdrawal (message, task) VALUES (:message, :task) ON CONFLICT DO NOTHING")
 
 
+def plain(value: Any) -> Any:
+    """Return a value of a body. Raises ValueError for text that no database takes."""
+    if not is_text(value):
+        raise ValueError(NO_TEXT)
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=250), AfterValidator(plain)]
+
+
 class Start(BaseModel):
     """What a workflow is started with."""
 
     model_config = ConfigDict(extra="forbid")
-    dag_id: str = Field(min_length=1, max_length=250)
-    run_id: str | None = Field(default=None, min_length=1, max_length=250)
-    conf: dict[str, Any] = Field(default_factory=dict)
+    dag_id: Name
+    run_id: Name | None = None
+    conf: Annotated[dict[str, Any], AfterValidator(plain)] = Field(default_factory=dict)
 
 
 @router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS])
