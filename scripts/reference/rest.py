@@ -82,8 +82,19 @@ def rest_page() -> str:
         "profile: one to five); the api-server reaches no broker. While the controller cannot see the broker or a database, "
         "there is no new look, and the last one gets old."
     )
+    tags = (
+        "Tasks, runs, their lists and events have an `ETag`. Sent back as `If-None-Match` it is answered by 304, without a body, while "
+        "nothing has changed; sent as `If-Match` with an action on that task or run it is answered by 412, and nothing is done, once what is on record has changed."
+    )
     return page(
-        "REST API", "`src/airflow_celery_kit/api`", intro, source, *queues_part(), *metrics_part(), *records_part()
+        "REST API",
+        "`src/airflow_celery_kit/api`",
+        intro,
+        tags,
+        source,
+        *queues_part(),
+        *metrics_part(),
+        *records_part(),
     )
 
 
@@ -116,7 +127,13 @@ def metrics_part() -> list[str]:
 def records_part() -> list[str]:
     """The routes of tasks and workflows, as they describe themselves."""
     parts = []
-    for route in (*app.documents.routes, *records.router.routes, *actions.router.routes, *bulk.router.routes, *console_files.router.routes):
+    for route in (
+        *app.documents.routes,
+        *records.router.routes,
+        *actions.router.routes,
+        *bulk.router.routes,
+        *console_files.router.routes,
+    ):
         asked = [parameter.alias for parameter in route.dependant.query_params]
         remark = f"May be asked for by {listed(asked)}." if asked else ""
         parts += [

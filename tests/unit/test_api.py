@@ -131,7 +131,11 @@ def test_every_route_asks_for_a_login_then_for_the_permission(client):
 
 def test_no_page_of_the_framework_answers_everybody(client):
     stranger = client(Manager(allowed=False))
-    assert [stranger.get(f"/kit/v1/{page}").status_code for page in ("docs", "redoc", "openapi.json")] == [404, 404, 401]
+    assert [stranger.get(f"/kit/v1/{page}").status_code for page in ("docs", "redoc", "openapi.json")] == [
+        404,
+        404,
+        401,
+    ]
 
 
 def test_a_fresh_look_is_given_out_as_it_was_seen(client):

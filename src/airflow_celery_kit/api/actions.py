@@ -23,6 +23,7 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import select, text
 
+from airflow_celery_kit.api.conditions import SAME_RUN, SAME_TASK
 from airflow_celery_kit.api.limits import NO_TEXT, is_text
 
 router = APIRouter()
@@ -62,7 +63,7 @@ class Start(BaseModel):
     conf: Annotated[dict[str, Any], AfterValidator(plain)] = Field(default_factory=dict)
 
 
-@router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS])
+@router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
 def cancel_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> dict[str, Any]:
     """Cancel an attempt that has not ended: its process ends within seconds, its message leaves the broker, its status is CANCELLED."""
     ti = changeable(id, session, user, manager)
@@ -73,7 +74,7 @@ def cancel_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthMa
     return {"id": str(id), "cancelled": True}
 
 
-@router.post("/tasks/{id}/retry", dependencies=[MAY_CHANGE_TASKS])
+@router.post("/tasks/{id}/retry", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
 def retry_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> dict[str, Any]:
     """Run a task again that has ended, whatever its end was; what depends on it keeps its state."""
     ti = changeable(id, session, user, manager)
@@ -98,7 +99,7 @@ def start_workflow(
     return {"dag_id": run.dag_id, "run_id": run.run_id}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/cancel", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/cancel", dependencies=[MAY_CHANGE, SAME_RUN])
 def cancel_workflow(
     dag_id: str, run_id: str, session: SessionDep, user: GetUserDep, dag_bag: DagBagDep
 ) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def cancel_workflow(
     return {"dag_id": dag_id, "run_id": run_id, "cancelled": len(waiting)}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/pause", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/pause", dependencies=[MAY_CHANGE, SAME_RUN])
 def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Pause a run: what runs finishes, nothing further starts, and nothing of it holds a slot until it is resumed."""
     run = known_run(dag_id, run_id, session)
@@ -136,7 +137,7 @@ def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserD
     return {"dag_id": dag_id, "run_id": run_id, "paused": True, "taken_back": len(back)}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/resume", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/resume", dependencies=[MAY_CHANGE, SAME_RUN])
 def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Let a paused run go on."""
     run = known_run(dag_id, run_id, session)
@@ -148,7 +149,7 @@ def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUser
     return {"dag_id": dag_id, "run_id": run_id, "paused": False}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/retry", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/retry", dependencies=[MAY_CHANGE, SAME_RUN])
 def retry_workflow(
     dag_id: str, run_id: str, session: SessionDep, user: GetUserDep, dag_bag: DagBagDep, dry_run: Annotated[bool, Body(embed=True)] = False
 ) -> dict[str, Any]:  # fmt: skip
