@@ -63,6 +63,11 @@ class Manager:
         self.asked.append((access_view.name, user))
         return self.allowed
 
+    def is_authorized_pool(self, *, method, details, user):
+        """Note what was asked."""
+        self.asked.append((f"{method} POOL", user))
+        return self.allowed
+
     def is_authorized_dag(self, *, method, access_entity, details, user):
         """Note what was asked."""
         self.asked.append((f"{method} {access_entity.name}", user))
@@ -124,6 +129,7 @@ def test_every_route_asks_for_a_login_then_for_the_permission(client):
         "GET TASK_INSTANCE",
         "GET RUN",
         "PUT TASK_INSTANCE",
+        "PUT POOL",
         "PUT RUN",
         "POST RUN",
     }

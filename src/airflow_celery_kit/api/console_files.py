@@ -16,13 +16,13 @@ TYPE = "text/javascript"
 SCRIPT: dict[int | str, dict[str, Any]] = {200: {"content": {TYPE: {}}}, 304: {"description": "It is as it was."}}
 
 
-@router.get("/console/{name}", dependencies=[MAY_READ], responses=SCRIPT)
-def console_file(name: str, request: Request) -> Response:
+@router.get("/console/{file}", dependencies=[MAY_READ], responses=SCRIPT)
+def console_file(file: str, request: Request) -> Response:
     """Return one file of the page."""
     known = {one.name: one for one in FOLDER.iterdir() if one.name.endswith(".js")}
-    if name not in known:
-        raise HTTPException(404, f"the page has no file {name}")
-    text = known[name].read_bytes()
+    if file not in known:
+        raise HTTPException(404, f"the page has no file {file}")
+    text = known[file].read_bytes()
     tag = f'"{sha256(text).hexdigest()[:16]}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={**HEADERS, "ETag": tag})

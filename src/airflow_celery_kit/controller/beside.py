@@ -12,7 +12,7 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import journal, queues, seen, waiting, withdrawing
+from airflow_celery_kit.controller import draining, journal, queues, seen, waiting, withdrawing
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
@@ -101,7 +101,7 @@ def seldom(chore: Chore, every: float = SELDOM_SECONDS) -> Chore:
 
 def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
     """Return what is done in each round, in this order."""
-    found: dict[str, Chore] = {"withdrawing": partial(withdraw, say)}
+    found: dict[str, Chore] = {"withdrawing": partial(withdraw, say), "orders": partial(order, say)}
     if ordering:
         found["ordering"] = ordering.look
     found |= {
@@ -118,6 +118,13 @@ def withdraw(say: Say, connections: Connections, fence: Fence, _: float) -> None
     """Take messages out of the broker whose tasks were cancelled or paused."""
     if found := withdrawing.withdraw(connections.metadata, connections.results, connections.broker, fence):
         say("withdrawn", messages=found)
+
+
+def order(say: Say, connections: Connections, *_: Any) -> None:
+    """Tell workers who is to take no task."""
+    orders = draining.asked(connections.metadata)
+    if draining.tell(connections.broker, orders):
+        say("orders", **orders)
 
 
 def show(connections: Connections, fence: Fence, _: float) -> None:

@@ -1,10 +1,12 @@
 """Runs in: contract tests; a real api-server on a real PostgreSQL that airflow-init prepared, with one Dag and one run of it."""
 
+import json
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +50,16 @@ with DAG("sales", schedule=None, tags=["hush"]):
 '''
 # What no refused request may change; Airflow's own audit log is written by routes of Airflow's too.
 TABLES = {
-    "airflow": ("dag_run", "task_instance", "log", "kit.change", "kit.withdrawal", "kit.paused"),
+    "airflow": ("dag_run", "task_instance", "log", "kit.change", "kit.withdrawal", "kit.paused", "kit.worker_order"),
     "kit": ("journal.event", "journal.task", "journal.workflow"),
 }
+
+
+SEEN = """
+INSERT INTO kit.seen (what, at, facts) VALUES ('queues', now() - make_interval(secs => %s), %s)
+ON CONFLICT (what) DO UPDATE SET at = excluded.at, facts = excluded.facts
+"""
+WORKER = "airflow-worker-1"
 
 
 @dataclass
@@ -156,3 +165,17 @@ def logged_in(settings: Settings, process: subprocess.Popen) -> httpx.Client:
 
     wait_for("the api-server", answers, 120)
     return Airflow(settings).http
+
+
+@pytest.fixture
+def seen(server: Server) -> Iterator[Callable[..., None]]:
+    """Writes what the controller saw, so many seconds ago: one worker, as it is told to be."""
+
+    def write(age: float = 0, live: bool = True, **worker: Any) -> None:
+        more = {"busy": 0.5, "host": "here", "since": time.time(), "drained": False}
+        said = {"name": WORKER, "queues": ["default"], "slots": 4, "held": 0, **more, **worker}
+        server.query(SEEN, age, json.dumps({"queues": [], "delivered": 0, "workers": [said] if live else []}))
+
+    yield write
+    server.query("DELETE FROM kit.worker_order")
+    server.query("DELETE FROM kit.seen")

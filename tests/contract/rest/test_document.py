@@ -6,6 +6,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.contract.rest.conftest import WORKER
+
 SECONDS = 150
 JSON = {"Content-Type": "application/json"}
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
@@ -46,28 +48,43 @@ def test_the_document_is_for_people_who_have_logged_in(server):
     )
 
 
-def test_whatever_is_asked_the_answer_is_one_of_the_document_and_what_is_refused_changes_nothing(server, tmp_path):
+def test_whatever_is_asked_the_answer_is_one_of_the_document_and_what_is_refused_changes_nothing(
+    server, seen, tmp_path
+):
+    seen(age=-100)
     server.start()
     before = server.snapshot()
     print(schemathesis(server, tmp_path, server.api))
     assert server.snapshot() == before
 
 
-def test_whatever_is_done_to_a_run_that_is_there_the_answer_is_one_of_the_document(server, tmp_path):
+def test_whatever_is_done_to_a_run_that_is_there_the_answer_is_one_of_the_document(server, seen, tmp_path):
+    seen(age=-100)
     run = server.start()
     id = server.kit("/tasks", params={"run_id": run}).json()["tasks"][0]["id"]
-    there = {"id": id, "dag_id": "sales", "run_id": run, "name": "console.js"}
+    there = {"id": id, "dag_id": "sales", "run_id": run, "file": "console.js", "name": WORKER}
     said = schemathesis(server, tmp_path, server.api, "--include-path-regex", r"\{", **there)
     assert "Missing test data" not in said
 
 
-def test_a_viewer_changes_nothing_whatever_is_asked(server, tmp_path):
+def test_a_viewer_changes_nothing_whatever_is_asked(server, seen, tmp_path):
+    seen(age=-100)
     viewer = server.user("viewer", "Viewer")
     run = server.start()
     id = server.kit("/tasks", params={"run_id": run}).json()["tasks"][0]["id"]
     before = server.snapshot()
     schemathesis(
-        server, tmp_path, viewer, "--include-method", "POST", "--max-examples", "3", id=id, dag_id="sales", run_id=run
+        server,
+        tmp_path,
+        viewer,
+        "--include-method",
+        "POST",
+        "--max-examples",
+        "3",
+        id=id,
+        dag_id="sales",
+        run_id=run,
+        name=WORKER,
     )
     assert server.snapshot() == before
     assert viewer.post(f"/kit/v1/tasks/{id}/cancel").status_code == 403
