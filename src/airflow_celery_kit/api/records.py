@@ -95,7 +95,7 @@ def workflows(
     "/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS], response_model=Found, responses=UNCHANGED
 )
 def workflow(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: str, run_id: str) -> Response:
-    """Return one Dag run."""
+    """Return one Dag run, with the graph of its Dag as it was when the run was created: the version's `number`, `tasks`, what each comes after."""
     return answer(run_record(journal, dags, dag_id, run_id))
 
 

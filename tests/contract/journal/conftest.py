@@ -76,7 +76,7 @@ def journal(made: Journal) -> Iterator[Journal]:
     """An empty journal."""
     yield made
     made.refused.clear()
-    made.query("TRUNCATE journal.event, journal.task, journal.workflow")
+    made.query("TRUNCATE journal.event, journal.task, journal.workflow, journal.graph")
 
 
 @dataclass

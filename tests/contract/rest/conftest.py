@@ -23,12 +23,15 @@ from airflow_celery_kit.settings import Settings
 from tests.contract.servers import Stack, free_ports, fresh_settings, from_wheels, wait_for
 
 INIT, SERVER = "airflow-init-1", "airflow-apiserver-1"
-PREPARE = """
-from airflow_celery_kit.runtimes import prepare
-prepare.main()
+READ = """
 from airflow.cli.cli_parser import get_parser
 arguments = get_parser().parse_args(["dags", "reserialize"])
 arguments.func(arguments)
+"""
+PREPARE = f"""
+from airflow_celery_kit.runtimes import prepare
+prepare.main()
+{READ}
 """
 DAG = '''
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -51,7 +54,7 @@ with DAG("sales", schedule=None, tags=["hush"]):
 # What no refused request may change; Airflow's own audit log is written by routes of Airflow's too.
 TABLES = {
     "airflow": ("dag_run", "task_instance", "log", "kit.change", "kit.withdrawal", "kit.paused", "kit.worker_order"),
-    "kit": ("journal.event", "journal.task", "journal.workflow"),
+    "kit": ("journal.event", "journal.task", "journal.workflow", "journal.graph"),
 }
 
 
@@ -118,11 +121,13 @@ class Server:
         }
 
 
-def run_once(settings: Settings) -> None:
+def run_once(settings: Settings, code: str = PREPARE) -> None:
     """Do what airflow-init does, and read the Dag."""
     environment = services.environment_of(settings, INIT, inherited({"PATH": "/usr/bin:/bin"}))
+    # A Dag that was read a moment ago is written all the same.
+    environment["AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL"] = "0"
     ended = subprocess.run(
-        [sys.executable, "-c", PREPARE], env=environment, capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
 
