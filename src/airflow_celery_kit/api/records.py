@@ -8,6 +8,7 @@ from uuid import UUID
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from pydantic import BaseModel
 
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
 from airflow_celery_kit.core.journal.hops import hops
@@ -22,6 +23,26 @@ Found = dict[str, Any]
 Word = Annotated[str | None, Query(max_length=250)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 Cursor = Annotated[str | None, Query(max_length=2000)]
+
+
+class Attempts(BaseModel):
+    """A page of attempts; `next` is the cursor of the next page."""
+
+    tasks: list[Found]
+    next: str | None
+
+
+class Runs(BaseModel):
+    """A page of Dag runs; `next` is the cursor of the next page."""
+
+    workflows: list[Found]
+    next: str | None
+
+
+class Events(BaseModel):
+    """What is on record of an attempt."""
+
+    events: list[Found]
 
 
 @cache
@@ -52,7 +73,7 @@ def overview(journal: ReaderDep, dags: VisibleDep) -> dict[str, Any]:
     return journal.overview(dags)
 
 
-@router.get("/tasks", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/tasks", dependencies=[MAY_READ], response_model=Attempts, responses=UNCHANGED)
 def tasks(
     answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None,
     run_id: Word = None, task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None, error: Word = None, limit: Limit = PAGE,
@@ -73,14 +94,14 @@ def task(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> R
     return answer(task_record(journal, dags, id))
 
 
-@router.get("/tasks/{id}/events", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/tasks/{id}/events", dependencies=[MAY_READ], response_model=Events, responses=UNCHANGED)
 def events(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> Response:
     """Return everything that is on record of one attempt, in order."""
     task_record(journal, dags, id)
     return answer({"events": journal.events(id)})
 
 
-@router.get("/workflows", dependencies=[MAY_READ_RUNS], response_model=Found, responses=UNCHANGED)
+@router.get("/workflows", dependencies=[MAY_READ_RUNS], response_model=Runs, responses=UNCHANGED)
 def workflows(
     answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
     limit: Limit = PAGE, cursor: Cursor = None,

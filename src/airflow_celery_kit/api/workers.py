@@ -33,7 +33,7 @@ WORKING, DRAINING, DRAINED, RESUMING, AWAY = "working", "draining", "drained", "
 
 @router.get("/workers", dependencies=[MAY_READ])
 def workers(session: SessionDep) -> dict[str, Any]:
-    """Return every live worker, and those that are away while they are to take no task."""
+    """Return every live worker, and those that are away while they are to take no task: `working`, `draining`, `drained`, `resuming` or `away`."""
     seen = snapshot.answer(snapshot.read(session))
     orders = {row.worker: row for row in session.execute(ORDERS)}
     live = {one["name"]: one for one in seen["workers"]}

@@ -124,7 +124,7 @@ def order(say: Say, connections: Connections, *_: Any) -> None:
     """Tell workers who is to take no task."""
     orders = draining.asked(connections.metadata)
     if draining.tell(connections.broker, orders):
-        say("orders", **orders)
+        say("orders", workers=orders)
 
 
 def show(connections: Connections, fence: Fence, _: float) -> None:
