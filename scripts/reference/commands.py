@@ -17,6 +17,7 @@ ARGUMENTS = {
     "run_id": "The run's id.",
     "instance": "An instance such as `airflow-worker-2`, or a service that has one instance only.",
     "instances": "Services or instances; all of them when left out.",
+    "name": "A worker's name, as `kit workers list` shows it.",
     "named": "Workers such as `airflow-worker-2`, or services such as `airflow-worker`; every worker when left out.",
     "workers": "Number of airflow-worker instances; 0 is allowed.",
 }

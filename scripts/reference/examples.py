@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from airflow_celery_kit.api.snapshot import Snapshot
 from airflow_celery_kit.clients import Queues, Worker
-from airflow_celery_kit.controller.queues import queue_facts
+from airflow_celery_kit.controller.queues import queue_facts, worker_facts
 from airflow_celery_kit.controller.waiting import Due
 from airflow_celery_kit.dag_runs import TASK_FIELDS, Progress
 from airflow_celery_kit.doctor import Finding
@@ -13,7 +13,17 @@ from airflow_celery_kit.status import Status
 
 EXAMPLE_STEP = {"step": 3, "waiting": 12, "oldest_seconds": 41.5}
 EXAMPLE_QUEUE = queue_facts("default", [EXAMPLE_STEP], 4, Due(28, 63.2))
-EXAMPLE_WORKER = {"name": "airflow-worker-1", "held": 4, "slots": 4, "queues": ["default"]}
+EXAMPLE_WORKER = worker_facts(
+    "airflow-worker-1",
+    {
+        "held": list("abcd"),
+        "slots": 4,
+        "queues": ["default"],
+        "busy": 0.62,
+        "host": "machine-1",
+        "since": 1_769_860_800.0,
+    },
+)
 EXAMPLE_SNAPSHOT = Snapshot(
     datetime(2026, 1, 31, 12, 0, tzinfo=UTC),
     1.2,

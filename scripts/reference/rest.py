@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from airflow_celery_kit.api import actions, bulk, console_files, records
+from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
@@ -26,6 +26,10 @@ FIELDS = {
     "workers[].held": "Messages in its hands: running, and taken ahead.",
     "workers[].slots": "How many tasks it runs at a time; null while it does not say.",
     "workers[].queues": "The queues that it serves.",
+    "workers[].drained": "Whether it was told to take no task, and heeds it.",
+    "workers[].busy": "The share of the CPU it may use that is in use, 0 to 1.",
+    "workers[].host": "The machine or container that it runs on.",
+    "workers[].since": "Since when it runs, in seconds since 1970.",
     "delivered": "Messages that workers have taken and not acknowledged.",
 }
 # Fields of a record of the journal; a contract test compares them with its table.
@@ -75,15 +79,28 @@ def rest_page() -> str:
         "Below `/kit/v1` of the api-server, with Airflow's own login: a token of `POST /auth/token` in the header "
         "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues and metrics need the permission to read "
         "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
-        'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`.'
+        "Draining and resuming workers needs the permission to edit *Pools*, as Op and Admin have. "
+        'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`. A body may have 1 MiB.'
     )
     source = (
         "`/queues` and `/metrics` give out the last look of the leading controller, which looks every two seconds (`KIT_LOOK_SECONDS` of the "
         "profile: one to five); the api-server reaches no broker. While the controller cannot see the broker or a database, "
         "there is no new look, and the last one gets old."
     )
+    tags = (
+        "Tasks, runs, their lists and events have an `ETag`. Sent back as `If-None-Match` it is answered by 304, without a body, while "
+        "nothing has changed; sent as `If-Match` with an action on that task or run it is answered by 412, and nothing is done, "
+        "once what is on record has changed."
+    )
     return page(
-        "REST API", "`src/airflow_celery_kit/api`", intro, source, *queues_part(), *metrics_part(), *records_part()
+        "REST API",
+        "`src/airflow_celery_kit/api`",
+        intro,
+        tags,
+        source,
+        *queues_part(),
+        *metrics_part(),
+        *records_part(),
     )
 
 
@@ -116,7 +133,14 @@ def metrics_part() -> list[str]:
 def records_part() -> list[str]:
     """The routes of tasks and workflows, as they describe themselves."""
     parts = []
-    for route in (*records.router.routes, *actions.router.routes, *bulk.router.routes, *console_files.router.routes):
+    for route in (
+        *app.documents.routes,
+        *workers.router.routes,
+        *records.router.routes,
+        *actions.router.routes,
+        *bulk.router.routes,
+        *console_files.router.routes,
+    ):
         asked = [parameter.alias for parameter in route.dependant.query_params]
         remark = f"May be asked for by {listed(asked)}." if asked else ""
         parts += [

@@ -23,6 +23,7 @@ def back(stack: Stack) -> Iterator[None]:
     """Bring back the workers that a failed test left drained."""
     yield
     stack.kit("resume")
+    stack.kit("workers", "resume", WORKER, check=False)
 
 
 def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack: Stack) -> None:
@@ -96,6 +97,30 @@ def test_scaling_brings_a_drained_worker_back(stack: Stack) -> None:
     assert stack.instance(WORKER)["state"] == "stopped"
     stack.kit("scale", "1")
     assert stack.instance(WORKER)["healthy"]
+
+
+def test_a_worker_rests_where_it_is_also_after_a_new_start_until_it_is_resumed(stack: Stack) -> None:
+    stack.wait_ready()
+    state = lambda: {one["name"]: one["state"] for one in stack.kit_json("workers", "list")["workers"]}.get(WORKER)  # noqa: E731
+    first, _ = start_running(stack)
+    stack.kit("workers", "drain", WORKER)
+    wait_for("the worker to heed it", lambda: state() == "draining", 20, state)
+    second = stack.start_dag("slow", {"seconds": 0})
+    stack.release(first)
+    assert stack.wait_run("slow", first) == "success"
+    wait_for("the worker to rest", lambda: state() == "drained", 20, state)
+    stack.wait_task("slow", second, "count", ["queued"])
+
+    before = stack.instance(WORKER)["pid"]
+    stack.kit("kill", WORKER)
+    wait_for("another process of it", lambda: (stack.instance(WORKER)["pid"] or before) != before, 60)
+    wait_for("its report", lambda: state() == "drained" and stack.instance(WORKER)["healthy"], 60, state)
+    assert stack.task("slow", second, "count")["state"] == "queued"
+    assert stack.kit("workers", "drain", WORKER, check=False).returncode == 2
+    stack.kit("workers", "resume", WORKER)
+    assert stack.wait_run("slow", second) == "success"
+    assert stack.task("slow", second, "count")["try_number"] == 1
+    wait_for("the worker's word", lambda: state() == "working", 20, state)
 
 
 def start_running(stack: Stack) -> tuple[str, dict]:

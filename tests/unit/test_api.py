@@ -63,6 +63,11 @@ class Manager:
         self.asked.append((access_view.name, user))
         return self.allowed
 
+    def is_authorized_pool(self, *, method, details, user):
+        """Note what was asked."""
+        self.asked.append((f"{method} POOL", user))
+        return self.allowed
+
     def is_authorized_dag(self, *, method, access_entity, details, user):
         """Note what was asked."""
         self.asked.append((f"{method} {access_entity.name}", user))
@@ -120,9 +125,11 @@ def test_every_route_asks_for_a_login_then_for_the_permission(client):
     assert {user for _, user in manager.asked} == {"somebody"}
     assert {what for what, _ in manager.asked} == {
         "CLUSTER_ACTIVITY",
+        "DOCS",
         "GET TASK_INSTANCE",
         "GET RUN",
         "PUT TASK_INSTANCE",
+        "PUT POOL",
         "PUT RUN",
         "POST RUN",
     }
@@ -130,7 +137,11 @@ def test_every_route_asks_for_a_login_then_for_the_permission(client):
 
 def test_no_page_of_the_framework_answers_everybody(client):
     stranger = client(Manager(allowed=False))
-    assert {stranger.get(f"/kit/v1/{page}").status_code for page in ("docs", "redoc", "openapi.json")} == {404}
+    assert [stranger.get(f"/kit/v1/{page}").status_code for page in ("docs", "redoc", "openapi.json")] == [
+        404,
+        404,
+        401,
+    ]
 
 
 def test_a_fresh_look_is_given_out_as_it_was_seen(client):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from airflow_celery_kit.cli import record_commands
 from airflow_celery_kit.cli.record_commands import said
-from airflow_celery_kit.cli.record_lines import story, task_table, workflow_table
+from airflow_celery_kit.cli.record_lines import story, task_table, worker_table, workflow_table
 from airflow_celery_kit.core.journal.hops import hops
 
 AT = "2026-01-31T12:00:0{}.000000+00:00"
@@ -42,6 +42,24 @@ def test_a_list_has_a_line_for_each_attempt():
         "s",
         TASK["id"],
     ]
+
+
+def test_a_worker_says_what_it_does_and_who_asked_for_it():
+    here = {
+        "name": "airflow-worker-1",
+        "state": "drained",
+        "queues": ["default"],
+        "slots": 4,
+        "held": 0,
+        "host": "here",
+        "asked_by": "anna",
+    }
+    gone = {"name": "airflow-worker-2", "state": "away", "asked_by": "anna"} | dict.fromkeys(
+        ("queues", "slots", "held", "host")
+    )
+    _, first, second = shown(worker_table([here, gone])).splitlines()
+    assert first.split() == ["drained", "airflow-worker-1", "default", "0/4", "here", "anna"]
+    assert second.split() == ["away", "airflow-worker-2", "anna"]
 
 
 def test_a_story_has_hops_events_and_the_error_as_it_is():

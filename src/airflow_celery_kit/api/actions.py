@@ -20,8 +20,11 @@ from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.taskinstancehistory import TaskInstanceHistory
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from fastapi import APIRouter, Body, Depends, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import select, text
+
+from airflow_celery_kit.api.conditions import SAME_RUN, SAME_TASK
+from airflow_celery_kit.api.limits import NO_TEXT, is_text
 
 router = APIRouter()
 MAY_START = Depends(requires_access_dag("POST", DagAccessEntity.RUN))
@@ -41,16 +44,26 @@ WAKE = text("SELECT pg_notify('kit_wake', :run)")
 WITHDRAW = text("INSERT INTO kit.withdrawal (message, task) VALUES (:message, :task) ON CONFLICT DO NOTHING")
 
 
+def plain(value: Any) -> Any:
+    """Return a value of a body. Raises ValueError for text that no database takes."""
+    if not is_text(value):
+        raise ValueError(NO_TEXT)
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=250), AfterValidator(plain)]
+
+
 class Start(BaseModel):
     """What a workflow is started with."""
 
     model_config = ConfigDict(extra="forbid")
-    dag_id: str = Field(min_length=1, max_length=250)
-    run_id: str | None = Field(default=None, min_length=1, max_length=250)
-    conf: dict[str, Any] = Field(default_factory=dict)
+    dag_id: Name
+    run_id: Name | None = None
+    conf: Annotated[dict[str, Any], AfterValidator(plain)] = Field(default_factory=dict)
 
 
-@router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS])
+@router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
 def cancel_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> dict[str, Any]:
     """Cancel an attempt that has not ended: its process ends within seconds, its message leaves the broker, its status is CANCELLED."""
     ti = changeable(id, session, user, manager)
@@ -61,7 +74,7 @@ def cancel_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthMa
     return {"id": str(id), "cancelled": True}
 
 
-@router.post("/tasks/{id}/retry", dependencies=[MAY_CHANGE_TASKS])
+@router.post("/tasks/{id}/retry", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
 def retry_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> dict[str, Any]:
     """Run a task again that has ended, whatever its end was; what depends on it keeps its state."""
     ti = changeable(id, session, user, manager)
@@ -86,7 +99,7 @@ def start_workflow(
     return {"dag_id": run.dag_id, "run_id": run.run_id}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/cancel", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/cancel", dependencies=[MAY_CHANGE, SAME_RUN])
 def cancel_workflow(
     dag_id: str, run_id: str, session: SessionDep, user: GetUserDep, dag_bag: DagBagDep
 ) -> dict[str, Any]:
@@ -107,7 +120,7 @@ def cancel_workflow(
     return {"dag_id": dag_id, "run_id": run_id, "cancelled": len(waiting)}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/pause", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/pause", dependencies=[MAY_CHANGE, SAME_RUN])
 def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Pause a run: what runs finishes, nothing further starts, and nothing of it holds a slot until it is resumed."""
     run = known_run(dag_id, run_id, session)
@@ -124,7 +137,7 @@ def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserD
     return {"dag_id": dag_id, "run_id": run_id, "paused": True, "taken_back": len(back)}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/resume", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/resume", dependencies=[MAY_CHANGE, SAME_RUN])
 def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Let a paused run go on."""
     run = known_run(dag_id, run_id, session)
@@ -136,7 +149,7 @@ def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUser
     return {"dag_id": dag_id, "run_id": run_id, "paused": False}
 
 
-@router.post("/workflows/{dag_id}/{run_id:path}/retry", dependencies=[MAY_CHANGE])
+@router.post("/workflows/{dag_id}/{run_id:path}/retry", dependencies=[MAY_CHANGE, SAME_RUN])
 def retry_workflow(
     dag_id: str, run_id: str, session: SessionDep, user: GetUserDep, dag_bag: DagBagDep, dry_run: Annotated[bool, Body(embed=True)] = False
 ) -> dict[str, Any]:  # fmt: skip

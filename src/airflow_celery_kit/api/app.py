@@ -4,18 +4,15 @@ from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
 from airflow.api_fastapi.core_api.security import get_user, requires_access_view
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from airflow_celery_kit.api import actions, bulk, console_files, records, snapshot
+from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
+from airflow_celery_kit.api.limits import Limits
 from airflow_celery_kit.api.metrics import QueueMetrics
-from airflow_celery_kit.journal.reader import AwayError
 
-router = APIRouter()
+router, documents = APIRouter(), APIRouter()
 
 
 def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
@@ -23,30 +20,32 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
 
     FastAPI's own pages are left out: they would answer everybody.
     """
-    app = FastAPI(title="airflow-celery-kit", openapi_url=None, dependencies=[Depends(get_user)])
+    app = FastAPI(
+        title="airflow-celery-kit",
+        openapi_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(get_user)],
+        responses=problems.RESPONSES,
+        generate_unique_id_function=lambda route: route.name,
+    )
     # Airflow's dependencies look for them in the application that answers, which is this one.
     app.state.auth_manager, app.state.dag_bag = auth_manager, dag_bag
+    app.include_router(documents, dependencies=[Depends(requires_access_view(AccessView.DOCS))])
     app.include_router(router, dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))])
+    app.include_router(workers.router)
     app.include_router(records.router)
     app.include_router(bulk.router)
     app.include_router(actions.router)
     app.include_router(console_files.router)
-    for handler in ERROR_HANDLERS:
-        app.add_exception_handler(handler.exception_cls, handler.exception_handler)
-    app.add_exception_handler(RequestValidationError, refused)
-    app.add_exception_handler(AwayError, away)
+    problems.install(app)
+    app.add_middleware(Limits)
     return app
 
 
-def refused(_: Request, problem: RequestValidationError) -> JSONResponse:
-    """Answer a request that cannot be meant, with a sentence as Airflow's other errors have."""
-    said = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problem.errors()[:3]]
-    return JSONResponse({"detail": "; ".join(said)}, 422)
-
-
-def away(_: Request, problem: AwayError) -> JSONResponse:
-    """Answer while the journal's database is away."""
-    return JSONResponse({"detail": "the journal's database does not answer: see 'kit status'"}, 503)
+@documents.get("/openapi.json")
+def openapi(request: Request) -> dict[str, Any]:
+    """Return what this page says, for programs: every route as an OpenAPI document."""
+    return request.app.openapi() | {"servers": [{"url": request.scope["root_path"]}]}
 
 
 @router.get("/queues")
@@ -55,7 +54,7 @@ def queues(session: SessionDep) -> dict[str, Any]:
     return snapshot.answer(snapshot.read(session))
 
 
-@router.get("/metrics")
+@router.get("/metrics", responses={200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {}}}})
 def metrics(session: SessionDep) -> Response:
     """Return the same for Prometheus, in its text format."""
     text = generate_latest(QueueMetrics(snapshot.read(session)))

@@ -12,7 +12,7 @@ from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_celery_kit.api.actions import MAY_CHANGE_TASKS, cancel_task, retry_task
+from airflow_celery_kit.api.actions import MAY_CHANGE_TASKS, Name, cancel_task, retry_task
 from airflow_celery_kit.api.records import ReaderDep, VisibleDep
 from airflow_celery_kit.core.journal.statuses import ENDED, WAITING, Status
 from airflow_celery_kit.journal.reader import MOST, Reader
@@ -29,12 +29,12 @@ class Many(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     status: list[Status] = Field(default_factory=list)
-    dag_id: str | None = None
-    run_id: str | None = None
-    task_id: str | None = None
-    queue: str | None = None
-    worker: str | None = None
-    error: str | None = None
+    dag_id: Name | None = None
+    run_id: Name | None = None
+    task_id: Name | None = None
+    queue: Name | None = None
+    worker: Name | None = None
+    error: Name | None = None
     count: int | None = Field(default=None, ge=1, le=MOST)
 
 

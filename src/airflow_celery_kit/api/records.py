@@ -7,8 +7,10 @@ from uuid import UUID
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from pydantic import BaseModel
 
+from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
 from airflow_celery_kit.core.journal.hops import hops
 from airflow_celery_kit.core.journal.statuses import Status
 from airflow_celery_kit.journal.reader import MOST, PAGE, CursorError, Page, Reader, engine_for
@@ -17,9 +19,30 @@ from airflow_celery_kit.journal.teller import ADDRESS
 router = APIRouter()
 MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
 MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+Found = dict[str, Any]
 Word = Annotated[str | None, Query(max_length=250)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 Cursor = Annotated[str | None, Query(max_length=2000)]
+
+
+class Attempts(BaseModel):
+    """A page of attempts; `next` is the cursor of the next page."""
+
+    tasks: list[Found]
+    next: str | None
+
+
+class Runs(BaseModel):
+    """A page of Dag runs; `next` is the cursor of the next page."""
+
+    workflows: list[Found]
+    next: str | None
+
+
+class Events(BaseModel):
+    """What is on record of an attempt."""
+
+    events: list[Found]
 
 
 @cache
@@ -50,49 +73,61 @@ def overview(journal: ReaderDep, dags: VisibleDep) -> dict[str, Any]:
     return journal.overview(dags)
 
 
-@router.get("/tasks", dependencies=[MAY_READ])
+@router.get("/tasks", dependencies=[MAY_READ], response_model=Attempts, responses=UNCHANGED)
 def tasks(
-    journal: ReaderDep, dags: VisibleDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None, run_id: Word = None,
-    task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None, error: Word = None, limit: Limit = PAGE,
+    answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None,
+    run_id: Word = None, task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None, error: Word = None, limit: Limit = PAGE,
     cursor: Cursor = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Response:  # fmt: skip
     """Return attempts of tasks, newest first."""
     given = {
         "dag_id": dag_id, "run_id": run_id, "task_id": task_id, "queue": queue, "worker": worker, "message": message, "error": error,
         "status": [str(one) for one in status] if status else None,
     }  # fmt: skip
     wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
-    return _answer("tasks", lambda: journal.tasks(wanted, limit, cursor))
+    return answer(_page("tasks", lambda: journal.tasks(wanted, limit, cursor)))
 
 
-@router.get("/tasks/{id}", dependencies=[MAY_READ])
-def task(journal: ReaderDep, dags: VisibleDep, id: UUID) -> dict[str, Any]:
+@router.get("/tasks/{id}", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+def task(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> Response:
     """Return the whole record of one attempt, with the time that each hop took."""
+    return answer(task_record(journal, dags, id))
+
+
+@router.get("/tasks/{id}/events", dependencies=[MAY_READ], response_model=Events, responses=UNCHANGED)
+def events(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> Response:
+    """Return everything that is on record of one attempt, in order."""
+    task_record(journal, dags, id)
+    return answer({"events": journal.events(id)})
+
+
+@router.get("/workflows", dependencies=[MAY_READ_RUNS], response_model=Runs, responses=UNCHANGED)
+def workflows(
+    answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
+    limit: Limit = PAGE, cursor: Cursor = None,
+) -> Response:  # fmt: skip
+    """Return Dag runs, newest first, with the number of their tasks in each status."""
+    given = {"dag_id": dag_id, "state": state}
+    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
+    return answer(_page("workflows", lambda: journal.workflows(wanted, limit, cursor)))
+
+
+@router.get(
+    "/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS], response_model=Found, responses=UNCHANGED
+)
+def workflow(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: str, run_id: str) -> Response:
+    """Return one Dag run, with the graph of its Dag as it was when the run was created: the version's `number`, `tasks`, what each comes after."""
+    return answer(run_record(journal, dags, dag_id, run_id))
+
+
+def task_record(journal: Reader, dags: list[str], id: UUID) -> dict[str, Any]:
+    """Return the record of an attempt that the user may see. Raises HTTPException."""
     found = _known(journal.task(id), dags, f"no task {id} is on record")
     return found | {"hops": hops(found)}
 
 
-@router.get("/tasks/{id}/events", dependencies=[MAY_READ])
-def events(journal: ReaderDep, dags: VisibleDep, id: UUID) -> dict[str, Any]:
-    """Return everything that is on record of one attempt, in order."""
-    _known(journal.task(id), dags, f"no task {id} is on record")
-    return {"events": journal.events(id)}
-
-
-@router.get("/workflows", dependencies=[MAY_READ_RUNS])
-def workflows(
-    journal: ReaderDep, dags: VisibleDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
-    limit: Limit = PAGE, cursor: Cursor = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Return Dag runs, newest first, with the number of their tasks in each status."""
-    given = {"dag_id": dag_id, "state": state}
-    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
-    return _answer("workflows", lambda: journal.workflows(wanted, limit, cursor))
-
-
-@router.get("/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS])
-def workflow(journal: ReaderDep, dags: VisibleDep, dag_id: str, run_id: str) -> dict[str, Any]:
-    """Return one Dag run."""
+def run_record(journal: Reader, dags: list[str], dag_id: str, run_id: str) -> dict[str, Any]:
+    """Return the record of a run that the user may see. Raises HTTPException."""
     return _known(journal.workflow(dag_id, run_id), dags, f"no run {run_id} of {dag_id} is on record")
 
 
@@ -103,7 +138,7 @@ def _known(found: dict[str, Any] | None, dags: list[str], otherwise: str) -> dic
     return found
 
 
-def _answer(name: str, look: Any) -> dict[str, Any]:
+def _page(name: str, look: Any) -> dict[str, Any]:
     try:
         page: Page = look()
     except CursorError as problem:

@@ -38,6 +38,17 @@ def task_table(found: list[dict[str, Any]]) -> Table:
     return table
 
 
+def worker_table(found: list[dict[str, Any]]) -> Table:
+    """Return workers as a table."""
+    table = plain_table("state", "worker", "queues", "slots in use", "host", "asked by")
+    for one in found:
+        used = f"{one['held']}/{one['slots']}" if one["held"] is not None else ""
+        who = one["asked_by"] or ""
+        cells = (one["state"], one["name"], ", ".join(one["queues"] or ()), used, one["host"] or "", who)
+        table.add_row(*map(Text, cells))
+    return table
+
+
 def workflow_table(found: list[dict[str, Any]]) -> Table:
     """Return Dag runs as a table."""
     table = plain_table("state", "run", "done", "by status", "asked by", "created", "took")

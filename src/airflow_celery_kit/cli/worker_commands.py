@@ -1,12 +1,15 @@
-"""Runs in: your shell; `kit drain` and `kit resume`, which take workers out and bring them back."""
+"""Runs in: your shell; `kit drain` and `kit resume`, which stop and start workers, and `kit workers`, which lets them rest where they are."""
 
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from airflow_celery_kit import status as look
-from airflow_celery_kit.cli.display import steps
+from airflow_celery_kit.cli.display import ERR, OUT, print_json, steps
 from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.cli.record_commands import asked, done, sent
+from airflow_celery_kit.cli.record_lines import worker_table
 from airflow_celery_kit.cli.stack_commands import opened, show, wait_until
 from airflow_celery_kit.exclusive import exclusive
 from airflow_celery_kit.runtimes import services
@@ -59,4 +62,41 @@ def resume(choice: Any, named: tuple[str, ...], timeout: float, as_json: bool) -
         click.echo(f"Healthy and registered: {', '.join(workers)}.")
 
 
-COMMANDS = (drain, resume)
+@click.group("workers")
+def workers_group() -> None:
+    """What workers do, and which of them are to take no task."""
+
+
+@workers_group.command("list")
+@json_option
+def list_workers(as_json: bool) -> None:
+    """List workers with what they do."""
+    found = asked("/workers", {})
+    if as_json:
+        return print_json(found)
+    if found["stale"]:
+        ERR.print(found["reason"], markup=False)
+    OUT.print(worker_table(found["workers"]) if found["workers"] else "No worker reports.")
+
+
+@workers_group.command("drain")
+@click.argument("name")
+@json_option
+def drain_worker(name: str, as_json: bool) -> None:
+    """Let a worker take no task and stay as it is, also when it starts again, until 'kit workers resume'."""
+    done(
+        sent(f"/workers/{quote(name, safe='')}/drain"),
+        f"{name} takes no further task: 'kit workers list' says when it is drained",
+        as_json,
+    )
+
+
+@workers_group.command("resume")
+@click.argument("name")
+@json_option
+def resume_worker(name: str, as_json: bool) -> None:
+    """Let a worker take tasks again."""
+    done(sent(f"/workers/{quote(name, safe='')}/resume"), f"{name} takes tasks again", as_json)
+
+
+COMMANDS = (drain, resume, workers_group)

@@ -13,7 +13,7 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import journal, quarantine, queues, seen, waiting, withdrawing
+from airflow_celery_kit.controller import draining, journal, quarantine, queues, seen, waiting, withdrawing
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
@@ -104,7 +104,7 @@ def seldom(chore: Chore, every: float = SELDOM_SECONDS) -> Chore:
 
 def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
     """Return what is done in each round, in this order."""
-    found: dict[str, Chore] = {"withdrawing": partial(withdraw, say)}
+    found: dict[str, Chore] = {"withdrawing": partial(withdraw, say), "orders": partial(order, say)}
     if ordering:
         found["ordering"] = ordering.look
     found |= {
@@ -128,6 +128,13 @@ def set_aside(say: Say, after: int, connections: Connections, fence: Fence, _: f
     """Fail tasks that kill what runs them; 0 is never."""
     if after and (found := quarantine.set_aside(connections.journal, fence, after)):
         say("set_aside", tasks=found)
+
+
+def order(say: Say, connections: Connections, *_: Any) -> None:
+    """Tell workers who is to take no task."""
+    orders = draining.asked(connections.metadata)
+    if draining.tell(connections.broker, orders):
+        say("orders", workers=orders)
 
 
 def show(connections: Connections, fence: Fence, _: float) -> None:

@@ -22,9 +22,11 @@ ON CONFLICT (pool) DO NOTHING
 
 
 def slots_of(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many slots live workers have for each queue."""
+    """Return how many slots live workers have for each queue, but those that take no task."""
     found: dict[str, int] = {}
     for report in reports:
+        if report.get("drained"):
+            continue
         for queue in report.get("queues", ()):
             found[queue] = found.get(queue, 0) + int(report.get("slots", 0))
     return found

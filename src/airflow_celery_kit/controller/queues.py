@@ -45,8 +45,15 @@ def look(broker: Broker, now: float, due: Mapping[str, Due]) -> Facts:
 
 
 def worker_facts(name: str, said: Mapping[str, Any]) -> Facts:
-    """Return one live worker: how many messages it holds, of how many slots, for which queues."""
-    return {"name": name, "held": len(said["held"]), "slots": said.get("slots"), "queues": said.get("queues", [])}
+    """Return one live worker: how many messages it holds, of how many slots, for which queues, where, since when, whether it takes none."""
+    known = {"held": len(said["held"]), "slots": said.get("slots"), "queues": said.get("queues", [])}
+    more = {
+        "drained": said.get("drained", False),
+        "busy": said.get("busy"),
+        "host": said.get("host"),
+        "since": said.get("since"),
+    }
+    return {"name": name, **known, **more}
 
 
 def queue_facts(name: str, steps: list[Facts], slots: int | None, due: Due) -> Facts:
@@ -99,7 +106,7 @@ def age(message: bytes, now: float) -> float | None:
 
 
 def slots_of(name: str, workers: Collection[Mapping[str, Any]]) -> int | None:
-    """Return how many slots live workers have for a queue; None when one of them does not say for which queues it is."""
+    """Return how many slots live workers have for a queue, but those that take no task; None when one of them does not say for which it is."""
     if any("queues" not in worker or "slots" not in worker for worker in workers):
         return None
-    return sum(int(worker["slots"]) for worker in workers if name in worker["queues"])
+    return sum(int(worker["slots"]) for worker in workers if name in worker["queues"] and not worker.get("drained"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg2
 
+from airflow_celery_kit.journal.graphs import Graphs
 from airflow_celery_kit.journal.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class OutboxSupply:
     def __init__(self, connect: Callable[[], Any], mask: Mask) -> None:
         self.connect, self.mask = connect, mask
         self.connection: Any = None
+        self.graphs = Graphs()
 
     def carry(self, sink: Sink) -> int:
         """See `forwarder.Supply`."""
@@ -59,10 +61,13 @@ class OutboxSupply:
             if not cursor.fetchone()[0]:
                 return 0
             cursor.execute(TAKE, (BATCH,))
-            lines = [self._masked(line) if kind.startswith(RUN) else line for kind, line in cursor]
+            found = cursor.fetchall()
+            lines = [self._masked(line) if kind.startswith(RUN) else line for kind, line in found]
+            versions = {version for kind, line in found if kind.startswith(RUN) and (version := version_of(line))}
             if lines:
                 # Written before they are gone: twice at worst, which the journal notices.
-                sink.write(lines, self._refuse)
+                sink.write([*self.graphs.events(cursor, versions), *lines], self._refuse)
+        self.graphs.were_told(versions)
         return len(lines)
 
     def _masked(self, line: str) -> str:
@@ -75,3 +80,9 @@ class OutboxSupply:
         """Say what the journal never takes; kept, it would keep all that comes after it."""
         for line in lines:
             log.error("the journal does not take an event, which is lost: %s", line)
+
+
+def version_of(line: str) -> str | None:
+    """Return with which version of its Dag a run was created, as its event says."""
+    found: str | None = json.loads(line)["facts"].get("version")
+    return found

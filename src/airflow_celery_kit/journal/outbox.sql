@@ -100,6 +100,12 @@ CREATE TABLE IF NOT EXISTS kit.withdrawal (
 GRANT SELECT, UPDATE (done_at), DELETE ON kit.withdrawal TO kit;
 GRANT INSERT ON kit.change TO kit;
 
+-- What workers are to do: people ask, the controller tells them.
+CREATE TABLE IF NOT EXISTS kit.worker_order (
+    worker text PRIMARY KEY, wanted text NOT NULL, who text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+GRANT SELECT ON kit.worker_order TO kit;
+
 -- Runs that are paused. A task of such a run is not scheduled: the row keeps the state that it had, and the scheduler finds it again when it looks.
 CREATE TABLE IF NOT EXISTS kit.paused (
     dag_id text, run_id text, who text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (dag_id, run_id)

@@ -58,6 +58,7 @@ WORKFLOWS = (
     "ORDER BY created_at DESC, dag_id DESC, run_id DESC LIMIT :limit"
 )
 WORKFLOW = "SELECT to_jsonb(workflow) - 'state_seq' FROM journal.workflow WHERE dag_id = :dag_id AND run_id = :run_id"
+GRAPH = "SELECT jsonb_build_object('number', number, 'tasks', tasks) FROM journal.graph WHERE version = CAST(:version AS uuid)"
 # What is open; what has ended in each of the last sixty minutes, the one that is under way among them.
 OPEN = """
 SELECT status, count(*) FROM journal.task
@@ -134,9 +135,9 @@ class Reader:
         return Page(self._counted(page.records), page.next)
 
     def workflow(self, dag_id: str, run_id: str) -> Record | None:
-        """Return one Dag run with the number of its tasks by status, None where there is none."""
+        """Return one Dag run with its graph and the number of its tasks by status, None where there is none."""
         found = self._one(WORKFLOW, dag_id=dag_id, run_id=run_id)
-        return self._counted([found])[0] if found else None
+        return self._counted([found])[0] | {"graph": self._one(GRAPH, version=found["version"])} if found else None
 
     def overview(self, visible: Sequence[str]) -> Record:
         """Return how many attempts are in each status, ended ones of the last hour only, what ended in each of its minutes, and what was lost."""

@@ -16,6 +16,9 @@ SEPARATOR = "\x06\x16"
 # What a worker says it holds is the key `kit:worker:<its name>`.
 REPORT_KEY = "kit:worker:"
 
+# What workers are told to do: a hash, by the names under which they report.
+ORDERS_KEY, DRAIN, WORK = "kit:orders", "drain", "work"
+
 # A message's header: when it was published, in seconds since 1970.
 SENT_AT = "kit_sent_at"
 

@@ -6,6 +6,7 @@ The beat file is touched at the same moment, from the worker's own event loop, w
 
 import json
 import os
+import platform
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,20 +22,22 @@ from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
 from airflow_celery_kit.worker.cpu import Cpu
 from airflow_celery_kit.worker.duplicates import STARTED
 from airflow_celery_kit.worker.hearing import Hearing
+from airflow_celery_kit.worker.orders import Orders
 
 EVERY_SECONDS = 2.0
 # Five reports: a busy event loop skips one or two.
 LIFE_SECONDS = 10
 
 
-def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: int, busy: float) -> str:
+def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: int, **more: Any) -> str:
     """Return the JSON of a report.
 
-    It holds the ids of the messages that are reserved or running here, the number of second deliveries dropped, the
-    queues and slots of this worker, and `busy`, the share of the CPU it may use that is in use, 0 to 1.
+    It holds the ids of the messages that are reserved or running here, the number of second deliveries dropped, the queues and slots
+    of this worker, and as `more`: `busy`, the share of the CPU it may use that is in use, 0 to 1; `drained`, whether it was told to
+    take no task; its `host`; and `since` when it runs, in seconds since 1970.
     """
     held = sorted({request.id for request in requests})
-    return json.dumps({"held": held, "duplicates": duplicates, "queues": queues, "slots": slots, "busy": busy})
+    return json.dumps({"held": held, "duplicates": duplicates, "queues": queues, "slots": slots, **more})
 
 
 def in_hands() -> set[Any]:
@@ -56,7 +59,8 @@ class Reporter(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self.timer: Any = None
-        self.hearing, self.cpu = Hearing(), Cpu()
+        self.hearing, self.cpu, self.orders = Hearing(), Cpu(), Orders()
+        self.about = {"host": platform.node(), "since": round(time.time(), 3)}
         self.refused = ""
         # Which queues this worker is for; a consumer that lost them knows of none.
         self.queues = [str(queue) for queue in consumer.app.amqp.queues.consume_from]
@@ -77,6 +81,7 @@ class Reporter(bootsteps.StartStopStep):
         name = consumer.hostname.removeprefix("celery@")
         # The channel's own client has a blocking read under way; this one comes from its pool.
         with consumer.connection.default_channel.conn_or_acquire() as client:
+            self.orders.heed(consumer, client, name)
             self.write(client, f"{KEY}{name}", consumer.pool.num_processes)
             deaf = self.is_deaf(consumer, client)
         if not deaf and (path := beat_file()):
@@ -85,7 +90,8 @@ class Reporter(bootsteps.StartStopStep):
     def write(self, client: Any, key: str, slots: int) -> None:
         """Write the report. A broker that is full refuses it, which is no fault of the worker's: said once."""
         try:
-            said = report(in_hands(), STARTED.dropped, self.queues, slots, self.cpu.busy())
+            now = {"busy": self.cpu.busy(), "drained": self.orders.drained}
+            said = report(in_hands(), STARTED.dropped, self.queues, slots, **now, **self.about)
             client.set(key, said, ex=LIFE_SECONDS)
         except ResponseError as problem:
             if str(problem) != self.refused:
@@ -100,7 +106,9 @@ class Reporter(bootsteps.StartStopStep):
         with client.pipeline(transaction=False) as pipeline:
             for key in lists:
                 pipeline.llen(key)
-            waiting = sum(pipeline.execute())
+            found = sum(pipeline.execute())
+        # Whoever is to take nothing leaves nothing alone.
+        waiting = 0 if self.orders.drained else found
         free = consumer.pool.num_processes - len(in_hands())
         return self.hearing.is_deaf(waiting, free, sum(state.total_count.values()), time.monotonic())
 

@@ -76,7 +76,7 @@ def journal(made: Journal) -> Iterator[Journal]:
     """An empty journal."""
     yield made
     made.refused.clear()
-    made.query("TRUNCATE journal.event, journal.task, journal.workflow, state.once")
+    made.query("TRUNCATE journal.event, journal.task, journal.workflow, journal.graph, state.once")
 
 
 @dataclass

@@ -124,6 +124,15 @@ def test_a_run_leaves_events_and_its_configuration_is_masked(airflow, journal):
     assert "hush" not in str(journal.query("SELECT facts FROM journal.event"))
 
 
+def test_a_graph_that_cannot_be_read_keeps_no_event(airflow, journal, caplog):
+    """As with an Airflow whose tables are others."""
+    made = "INSERT INTO dag_run (dag_id, run_id, state, created_dag_version_id) VALUES ('sales', 'r1', 'queued', gen_random_uuid())"
+    airflow.query(made, **METADATA)
+    assert carry(airflow, journal) == 1
+    found = journal.reader.workflow("sales", "r1")
+    assert (found["state"], found["graph"]) == ("queued", None) and "is not kept" in caplog.text
+
+
 def test_what_is_deleted_before_its_end_has_one_on_record(airflow, journal):
     open_one, ended = asked(airflow, "queued"), asked(airflow, "success", map_index=1)
     airflow.query("DELETE FROM task_instance", **METADATA)

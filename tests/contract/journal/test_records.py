@@ -1,6 +1,8 @@
 """Records that are derived from events, on a real PostgreSQL: whatever the order and however often they are sent."""
 
 import random
+import time
+import uuid
 
 import psycopg2
 import pytest
@@ -221,3 +223,16 @@ def test_what_is_old_goes_and_nothing_else(journal, life):
     assert journal.query("SELECT count(*) FROM journal.event") == [(11,)]
     left = {id for (id,) in journal.query("SELECT id::text FROM journal.task")}
     assert old.id not in left and {waiting.id, fresh.id} <= left
+
+
+def test_a_graph_stays_as_long_as_a_run_of_it_is_on_record(journal):
+    graph = {"kind": "graph", "source": "airflow", "dag_id": "sales", "facts": {"number": 1, "tasks": []}}
+    run = {"kind": "run_running", "source": "airflow", "dag_id": "sales", "run_id": "r1", "seq": 1, "facts": {}}
+    used, unused, fresh = (str(uuid.uuid4()) for _ in range(3))
+    at = {used: 1577836800.0, unused: 1577836800.0, fresh: time.time()}
+    journal.write(
+        *(graph | {"id": str(uuid.uuid4()), "at": at[one], "facts": graph["facts"] | {"version": one}} for one in at),
+        run | {"id": str(uuid.uuid4()), "at": at[used], "facts": {"version": used}},
+    )
+    journal.query("SELECT journal.prune(30, false)", role="kit")
+    assert {one for (one,) in journal.query("SELECT version::text FROM journal.graph")} == {used, fresh}

@@ -61,7 +61,7 @@ function Workers({ workers }) {
   return h(Rows, {
     rows: workers.map((worker) => ({ ...worker, id: worker.name })), empty: "No worker reports.", label: "Workers",
     columns: [
-      ["worker", (one) => one.name], ["queues", (one) => one.queues.join(", ")],
+      ["worker", (one) => one.name], ["", (one) => one.drained ? "takes no task" : ""], ["queues", (one) => one.queues.join(", ")],
       ["slots in use", (one) => h(Flex, { gap: 2, align: "center" }, h(Text, null, `${one.held}/${one.slots}`),
         h(Bar, { label: `${one.held} of ${one.slots} slots in use`, parts: [{ name: "in use", size: Math.min(one.held, one.slots), colour: COLOURS.PROCESSING }, { name: "free", size: Math.max(0, one.slots - one.held) }] }))],
     ],

@@ -24,13 +24,18 @@ export function Workflow({ query, go }) {
       h(Flex, { gap: 3, align: "center", wrap: "wrap" }, h(Status, { value: one.paused && !one.completed_at ? "paused" : one.state }), h(Heading, { size: "md" }, one.dag_id),
         h(Text, null, one.run_id), h(Text, null, `${one.progress} done`), one.user_name && h(Text, { color: "fg.muted" }, `asked by ${one.user_name}`)),
       h(Bar, { parts: partsOf(one), label: `${one.progress} tasks done`, height: "1rem" }), h(Actions, { run: one, again }))),
-    graph && h(Part, { title: "Graph" }, h(Graph, { tasks: graph.tasks, attempts: newest, go })),
+    (found?.graph || graph) && h(Part, { title: found?.graph ? `Graph, version ${found.graph.number}` : "Graph" },
+      h(Graph, { tasks: found?.graph ? withDownstream(found.graph.tasks) : graph.tasks, attempts: newest, go })),
     h(Shown, { found: page, problem: noTasks }, (one) => [
       h(Part, { key: "time", title: "Timeline" }, h(Timeline, { tasks: one.tasks.slice(0, MOST), go })),
       h(Part, { key: "list", title: "Attempts" }, h(TaskRows, { tasks: one.tasks, go })),
     ]));
 }
 
+// What is on record says what each task comes after; Airflow's own answer, what comes after it.
+const withDownstream = (tasks) => tasks.map((task) => ({
+  ...task, downstream_task_ids: tasks.filter((other) => other.upstream.includes(task.task_id)).map((other) => other.task_id),
+}));
 const Part = ({ title, children }) => h(Box, null, h(Heading, { size: "sm", mb: 2 }, title), children);
 const fill = (colour) => `var(--chakra-colors-${colour}-500)`;
 const pressed = (go) => (event) => (event.key === "Enter" || event.key === " ") && go();

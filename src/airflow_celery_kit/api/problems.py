@@ -1,0 +1,79 @@
+"""Runs in: airflow-apiserver; every refusal as one sentence, in one shape, also where Airflow or the database would say something else."""
+
+from http import HTTPStatus
+from typing import Any
+
+from airflow.exceptions import DeserializationError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from starlette.exceptions import HTTPException
+
+from airflow_celery_kit.journal.reader import AwayError
+
+
+class Problem(BaseModel):
+    """A refusal."""
+
+    detail: str
+
+
+MEANINGS = {
+    400: "It cannot be done like this.",
+    401: "Nobody has logged in.",
+    403: "The user may not do this.",
+    404: "There is no such thing, or the user may not see it.",
+    409: "It is not possible as things are now.",
+    412: "It has changed since it was looked at.",
+    413: "The body is too large.",
+    422: "What was sent is not what is asked for.",
+    503: "A database is away.",
+}
+# For the document: any route may answer with one of these.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": meaning} for status, meaning in MEANINGS.items()
+}
+# What the databases say, and what is said of it; their own words may hold what was sent.
+OF_DATABASES = (
+    (IntegrityError, 409, "somebody else did the same at this moment: look again"),
+    (DataError, 422, "the database does not take a value of this"),
+    (OperationalError, 503, "Airflow's database does not answer: see 'kit status'"),
+    (AwayError, 503, "the journal's database does not answer: see 'kit status'"),
+    (DeserializationError, 409, "Airflow cannot read this Dag as it is stored: see the log of its Dag processor"),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Have an application answer like this."""
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, unfit)
+    for kind, status, sentence in OF_DATABASES:
+        app.add_exception_handler(kind, _saying(status, sentence))
+
+
+def answer(status: int, sentence: str, headers: Any = None) -> JSONResponse:
+    """Return a refusal."""
+    return JSONResponse({"detail": sentence}, status, headers)
+
+
+def refused(_: Request, problem: Exception) -> JSONResponse:
+    """Answer what a route refuses; some of Airflow's say it in several fields."""
+    assert isinstance(problem, HTTPException)
+    said: Any = problem.detail or HTTPStatus(problem.status_code).phrase
+    sentence = said if isinstance(said, str) else str(said.get("reason", said) if isinstance(said, dict) else said)
+    return answer(problem.status_code, sentence, problem.headers)
+
+
+def unfit(_: Request, problem: Exception) -> JSONResponse:
+    """Answer a request that cannot be meant."""
+    assert isinstance(problem, RequestValidationError)
+    return answer(422, "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problem.errors()[:3]))
+
+
+def _saying(status: int, sentence: str) -> Any:
+    def said(_: Request, problem: Exception) -> JSONResponse:
+        return answer(status, sentence)
+
+    return said
