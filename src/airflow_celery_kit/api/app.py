@@ -10,12 +10,15 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
+from sqlalchemy.exc import ProgrammingError
 
 from airflow_celery_kit.api import actions, bulk, console_files, records, snapshot
 from airflow_celery_kit.api.metrics import QueueMetrics
 from airflow_celery_kit.journal.reader import AwayError
 
 router = APIRouter()
+NOT_MADE = "the journal's tables are not there, or not for this role: a scheduler with KIT_JOURNAL_CONN makes them, its log says why it cannot"
 
 
 def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
@@ -35,6 +38,7 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
         app.add_exception_handler(handler.exception_cls, handler.exception_handler)
     app.add_exception_handler(RequestValidationError, refused)
     app.add_exception_handler(AwayError, away)
+    app.add_exception_handler(ProgrammingError, not_made)
     return app
 
 
@@ -46,7 +50,14 @@ def refused(_: Request, problem: RequestValidationError) -> JSONResponse:
 
 def away(_: Request, problem: AwayError) -> JSONResponse:
     """Answer while the journal's database is away."""
-    return JSONResponse({"detail": "the journal's database does not answer: see 'kit status'"}, 503)
+    return JSONResponse({"detail": "the journal's database does not answer"}, 503)
+
+
+def not_made(_: Request, problem: ProgrammingError) -> JSONResponse:
+    """Answer where a table is not there. Raises what else a statement may be wrong with."""
+    if not isinstance(problem.orig, (UndefinedTable, InvalidSchemaName, InsufficientPrivilege)):
+        raise problem
+    return JSONResponse({"detail": NOT_MADE}, 503)
 
 
 @router.get("/queues")
