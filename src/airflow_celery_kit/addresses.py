@@ -3,6 +3,8 @@
 import re
 
 SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+# What is no address at all may be a password: it is not repeated.
+NONE = "an address of a PostgreSQL database begins with postgresql://"
 
 
 def is_postgres(address: str) -> bool:
@@ -11,10 +13,16 @@ def is_postgres(address: str) -> bool:
 
 
 def libpq(address: str) -> str:
-    """Return an address of either kind as libpq takes it."""
-    return SCHEME.sub("postgresql://", address)
+    """Return an address of either kind as libpq takes it. Raises ValueError."""
+    return _with_scheme(address, "postgresql://")
 
 
 def sqlalchemy(address: str) -> str:
-    """Return an address of either kind as SQLAlchemy takes it."""
-    return SCHEME.sub("postgresql+psycopg2://", address)
+    """Return an address of either kind as SQLAlchemy takes it. Raises ValueError."""
+    return _with_scheme(address, "postgresql+psycopg2://")
+
+
+def _with_scheme(address: str, scheme: str) -> str:
+    if not is_postgres(address):
+        raise ValueError(NONE)
+    return SCHEME.sub(scheme, address)
