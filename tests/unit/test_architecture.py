@@ -18,6 +18,7 @@ IMPORT_AIRFLOW = (
     "scheduler/",
     "policies/",
     "preload.py",
+    "stack.py",
     "warm/",
     "plugin.py",
     "task/",

@@ -5,7 +5,7 @@ Airflow loads plugins in workers and task processes too, which must not pay for 
 
 from typing import Any
 
-from airflow_celery_kit import patching
+from airflow_celery_kit import patching, stack
 
 
 class Lazy:
@@ -25,14 +25,14 @@ class Lazy:
 
 
 class AtStart:
-    """An ASGI layer that changes the api-server when it starts; everything passes through it."""
+    """An ASGI layer that changes the api-server of the kit's stacks when it starts; everything passes through it."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on one request, or the word that the server starts."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan" and stack.is_whole():
             patching.attempt((_pass_on, _spare_threads))
         await self.app(scope, receive, send)
 

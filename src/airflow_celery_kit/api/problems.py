@@ -7,8 +7,9 @@ from airflow.exceptions import DeserializationError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
 from pydantic import BaseModel
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 from starlette.exceptions import HTTPException
 
 from airflow_celery_kit.journal.reader import AwayError
@@ -39,10 +40,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 OF_DATABASES = (
     (IntegrityError, 409, "somebody else did the same at this moment: look again"),
     (DataError, 422, "the database does not take a value of this"),
-    (OperationalError, 503, "Airflow's database does not answer: see 'kit status'"),
-    (AwayError, 503, "the journal's database does not answer: see 'kit status'"),
+    (OperationalError, 503, "Airflow's database does not answer"),
+    (AwayError, 503, "the journal's database does not answer"),
     (DeserializationError, 409, "Airflow cannot read this Dag as it is stored: see the log of its Dag processor"),
 )
+NOT_MADE = "the journal's tables are not there, or not for this role: a scheduler with KIT_JOURNAL_CONN makes them, its log says why it cannot"
 
 
 def install(app: FastAPI) -> None:
@@ -51,6 +53,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, unfit)
     for kind, status, sentence in OF_DATABASES:
         app.add_exception_handler(kind, _saying(status, sentence))
+    app.add_exception_handler(ProgrammingError, not_made)
 
 
 def answer(status: int, sentence: str, headers: Any = None) -> JSONResponse:
@@ -70,6 +73,14 @@ def unfit(_: Request, problem: Exception) -> JSONResponse:
     """Answer a request that cannot be meant."""
     assert isinstance(problem, RequestValidationError)
     return answer(422, "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problem.errors()[:3]))
+
+
+def not_made(_: Request, problem: Exception) -> JSONResponse:
+    """Answer where a table is not there. Raises what else a statement may be wrong with."""
+    assert isinstance(problem, ProgrammingError)
+    if not isinstance(problem.orig, UndefinedTable | InvalidSchemaName | InsufficientPrivilege):
+        raise problem
+    return answer(503, NOT_MADE)
 
 
 def _saying(status: int, sentence: str) -> Any:

@@ -55,7 +55,10 @@ def reader() -> Reader:
     """Return the reader; without a journal there is nothing to be found."""
     if not (address := os.environ.get(ADDRESS)):
         raise HTTPException(404, "no journal is kept here: set KIT_JOURNAL_CONN for the api-server")
-    return reader_at(address)
+    try:
+        return reader_at(address)
+    except ValueError as problem:
+        raise HTTPException(503, f"KIT_JOURNAL_CONN cannot be used: {problem}") from problem
 
 
 def visible(user: GetUserDep, manager: AuthManagerDep) -> list[str]:

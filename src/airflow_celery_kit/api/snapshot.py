@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg2
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 # The controller looks every five seconds or more often; another one takes over after ten.
 STALE_SECONDS = 30.0
 # The age is measured by the clock that wrote the time.
 READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'queues'")
-NEVER = "no controller has looked at the broker yet: see 'kit status'"
+NEVER = "no controller has looked at the broker: one runs in the kit's own stacks, see 'kit status' there"
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,17 @@ class Snapshot:
 
 
 def read(session: Any) -> Snapshot | None:
-    """Return the last look, None when there was none. `session` is one of SQLAlchemy's on the metadata database."""
-    row = session.execute(READ).one_or_none()
+    """Return the last look, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
+
+    Where the kit is installed alone, the table is not there either.
+    """
+    try:
+        row = session.execute(READ).one_or_none()
+    except (ProgrammingError, OperationalError) as problem:
+        if isinstance(problem.orig, psycopg2.OperationalError):
+            raise
+        session.rollback()
+        return None
     return Snapshot(row[0], round(float(row[1]), 3), row[2]) if row else None
 
 

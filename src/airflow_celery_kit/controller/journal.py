@@ -1,4 +1,4 @@
-"""Runs in: airflow-controller; gives the journal a partition for each of the coming days, and takes away what is old.
+"""Runs in: airflow-controller, or a scheduler that is alone; gives the journal a partition for each of the coming days, takes away what is old.
 
 `python -m airflow_celery_kit.controller.journal DAYS [--act]` prints as JSON what is older, and removes it.
 """

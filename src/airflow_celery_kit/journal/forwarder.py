@@ -5,7 +5,7 @@ While the database is away they wait where they are. Nothing here may stop the p
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,12 +61,17 @@ class SpoolSupply:
             file.writelines(f"{line}\n" for line in lines)
 
 
+def nothing() -> None:
+    """What there is to do before events are carried on, as a rule."""
+
+
 @dataclass
 class Forwarder:
-    """Carries from every supply to one sink."""
+    """Carries from every supply to one sink, each time after `before`, which raises why nothing can be carried."""
 
     sink: Sink
     supplies: Sequence[Supply]
+    before: Callable[[], None] = nothing
     every: float = EVERY_SECONDS
     problem: str = ""
     left: threading.Event = field(default_factory=threading.Event)
@@ -85,8 +90,7 @@ class Forwarder:
 
     def turn(self) -> bool:
         """Carry on what waits; return whether everything could be reached."""
-        problems = [problem for supply in self.supplies if (problem := self._carry(supply))]
-        reason = "; ".join(problems)
+        reason = reason_of(self.before) or "; ".join(filter(None, map(self._carry, self.supplies)))
         if reason and reason != self.problem:
             log.warning("the journal cannot be written, events wait: %s", reason)
         elif self.problem and not reason:
@@ -102,10 +106,16 @@ class Forwarder:
 
     def _carry(self, supply: Supply) -> str:
         """Carry what one supply has; return why it cannot be, nothing where it can. One does not wait for another."""
-        try:
-            supply.carry(self.sink)
-        except Exception as problem:  # Whatever it is, events stay where they are.
+        if reason := reason_of(lambda: supply.carry(self.sink)):
             self.sink.drop()
             supply.drop()
-            return str(problem).strip() or type(problem).__name__
-        return ""
+        return reason
+
+
+def reason_of(step: Callable[[], object]) -> str:
+    """Take a step; return why it failed in one line, nothing where it did not. Whatever it is, events stay where they are."""
+    try:
+        step()
+    except Exception as problem:
+        return str(problem).strip().partition("\n")[0] or type(problem).__name__
+    return ""

@@ -1,4 +1,5 @@
-"""Runs in: airflow-init; makes the journal's database and roles, and brings its tables to this version. Safe to run again.
+"""Runs in: airflow-init, and the scheduler where the journal is installed alone; makes the journal's database and roles, brings its tables
+to this version. Safe to run again.
 
 Nobody logs in as the owner. Writers insert events and nothing else, workers those of workers and tasks alone; readers read.
 """
@@ -7,9 +8,12 @@ import contextlib
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2 import sql
+
+from airflow_celery_kit import addresses
 
 DATABASE, OWNER = "kit", "kit_owner"
 ROLES = ("journal_writer", "journal_scheduler", "journal_reader")
@@ -25,6 +29,11 @@ REVOKE ALL ON DATABASE kit FROM PUBLIC;
 GRANT CONNECT ON DATABASE kit TO journal_writer, journal_scheduler, journal_reader, kit;
 """
 SCHEMA = "CREATE SCHEMA IF NOT EXISTS journal AUTHORIZATION kit_owner; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+HAS_SCHEMA = "SELECT to_regnamespace('journal') IS NOT NULL"
+HAS_TABLES = "SELECT to_regclass('journal.migration') IS NOT NULL"
+# Several schedulers may start at the same time.
+ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('kit.install'))"
+REVISIONS = "SELECT array_agg(version_num) FROM journal.migration"
 
 # What outbox.sql makes.
 TRIGGERS = (
@@ -55,19 +64,47 @@ def make_database(superuser: str, make_role: MakeRole, secret: Callable[[str], s
             cursor.execute(GRANTS)
 
 
-def migrate(address: str, stage: str = BEFORE) -> str:
-    """Apply the migrations of a stage and return the revision that the tables have then. `address` is libpq's, of a superuser."""
-    from alembic import command
+def migrations() -> Any:
+    """Return Alembic's configuration of the journal."""
     from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from sqlalchemy import create_engine, text
 
     config = Config()
     config.set_main_option("script_location", str(Path(str(files("airflow_celery_kit.journal"))) / "migrations"))
-    engine = create_engine(address.replace("postgresql:", "postgresql+psycopg2:", 1))
+    return config
+
+
+def is_migrated(address: str, stage: str = BEFORE) -> bool:
+    """Return whether the tables are those of this version. Raises psycopg2.Error."""
+    from alembic.script import ScriptDirectory
+
+    wanted = ScriptDirectory.from_config(migrations()).get_revision(f"{stage}@head").revision
+    opened = psycopg2.connect(addresses.libpq(address), connect_timeout=5)
+    with contextlib.closing(opened) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(HAS_TABLES)
+        if not cursor.fetchone()[0]:
+            return False
+        cursor.execute(REVISIONS)
+        return wanted in (cursor.fetchone()[0] or ())
+
+
+def migrate(address: str, stage: str = BEFORE, owner: str | None = OWNER) -> str:
+    """Apply the migrations of a stage and return the revision that the tables have then.
+
+    `address` is libpq's, of a superuser; without `owner` the tables belong to whoever it names.
+    """
+    from alembic import command
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import create_engine, text
+
+    config = migrations()
+    engine = create_engine(addresses.sqlalchemy(address))
     with engine.begin() as connection:
-        connection.execute(text(SCHEMA))
-        connection.execute(text(f"SET ROLE {OWNER}"))
+        connection.execute(text(ONE_AT_A_TIME))
+        if owner:
+            connection.execute(text(SCHEMA))
+            connection.execute(text(f"SET ROLE {owner}"))
+        elif not connection.scalar(text(HAS_SCHEMA)):
+            connection.execute(text("CREATE SCHEMA journal"))
         config.attributes["connection"] = connection
         command.upgrade(config, f"{stage}@head")
         found = MigrationContext.configure(

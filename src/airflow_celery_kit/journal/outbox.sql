@@ -1,4 +1,4 @@
--- Run by airflow-init as the owner of the metadata database: every change of a task's or a run's state leaves an event, in the same transaction.
+-- Run by airflow-init, or by the scheduler where the journal is installed alone, as the owner of the metadata database: every change of a task's or a run's state leaves an event, in the same transaction.
 -- The functions run as that owner, because the controller, which may not write events, changes states too.
 CREATE TABLE IF NOT EXISTS kit.change (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -97,8 +97,12 @@ CREATE OR REPLACE TRIGGER kit_journal AFTER INSERT OR UPDATE ON rendered_task_in
 CREATE TABLE IF NOT EXISTS kit.withdrawal (
     message text PRIMARY KEY, task uuid NOT NULL, asked_at timestamptz NOT NULL DEFAULT clock_timestamp(), done_at timestamptz
 );
-GRANT SELECT, UPDATE (done_at), DELETE ON kit.withdrawal TO kit;
-GRANT INSERT ON kit.change TO kit;
+DO $$ BEGIN
+    IF to_regrole('kit') IS NOT NULL THEN
+        GRANT SELECT, UPDATE (done_at), DELETE ON kit.withdrawal TO kit;
+        GRANT INSERT ON kit.change TO kit;
+    END IF;
+END $$;
 
 -- What workers are to do: people ask, the controller tells them.
 CREATE TABLE IF NOT EXISTS kit.worker_order (

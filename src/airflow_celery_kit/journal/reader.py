@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DataError, OperationalError
 
+from airflow_celery_kit import addresses
 from airflow_celery_kit.core.journal.statuses import Status
 from airflow_celery_kit.keepalive import KEEPALIVE
 
@@ -96,9 +97,9 @@ class Page:
 
 
 def engine_for(address: str) -> Engine:
-    """Return an engine for the journal. `address` is libpq's, without a password."""
+    """Return an engine for the journal. `address` is libpq's or SQLAlchemy's."""
     return create_engine(
-        address.replace("postgresql:", "postgresql+psycopg2:", 1),
+        addresses.sqlalchemy(address),
         pool_size=5, max_overflow=5, pool_pre_ping=True, pool_recycle=3600,
         connect_args={"connect_timeout": 5, "options": "-c statement_timeout=5s", **KEEPALIVE},
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 
+from airflow_celery_kit.addresses import libpq
 from airflow_celery_kit.keepalive import KEEPALIVE
 
 COLUMNS = (
@@ -23,7 +24,7 @@ Refuse = Callable[[Sequence[str]], None]
 
 
 class Sink:
-    """A connection to the journal, opened when it is first used; `address` is libpq's, without a password."""
+    """A connection to the journal, opened when it is first used; `address` is libpq's or SQLAlchemy's."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -56,6 +57,6 @@ class Sink:
 
     def _insert(self, events: str) -> None:
         if not self.connection:
-            self.connection = psycopg2.connect(self.address, connect_timeout=5, **KEEPALIVE)
+            self.connection = psycopg2.connect(libpq(self.address), connect_timeout=5, **KEEPALIVE)
         with self.connection, self.connection.cursor() as cursor:
             cursor.execute(WRITE, (events,))

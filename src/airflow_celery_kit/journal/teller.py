@@ -16,9 +16,11 @@ from airflow_celery_kit.journal.spool import Spool
 
 log = logging.getLogger(__name__)
 
-# Where the journal is (libpq's address, without a password), and the folder in which events wait for it. Without both there is none.
+# Where the journal is (libpq's address), and the folder in which events wait for it. Without both there is none.
 ADDRESS, FOLDER = "KIT_JOURNAL_CONN", "KIT_SPOOL_DIR"
 SWITCH, OFF = "KIT_JOURNAL", "off"
+# What tasks were given and say may lie here for a moment.
+ALONE = "kit-spool"
 
 
 @dataclass
@@ -50,9 +52,23 @@ def is_on(environment: Mapping[str, str]) -> bool:
     return environment.get(SWITCH) != OFF
 
 
+def is_wanted(environment: Mapping[str, str]) -> bool:
+    """Return whether somebody has said where the journal is, and that one is to be kept."""
+    return bool(environment.get(ADDRESS)) and is_on(environment)
+
+
+def stand_alone(home: str, part: str, name: str) -> None:
+    """Name this instance, and a folder below `home`, for this process and its children where nobody has: only the address need be set."""
+    environ.setdefault("KIT_INSTANCE", name.replace("/", "_"))
+    if not environ.get(FOLDER):
+        spool = Path(home, ALONE)
+        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        environ[FOLDER] = str(spool / part)
+
+
 def spool_of(environment: Mapping[str, str]) -> Spool | None:
     """Return the spool that an environment names, None where no journal is kept. Raises OSError when its folder cannot be made."""
-    if not (environment.get(ADDRESS) and environment.get(FOLDER) and is_on(environment)):
+    if not (is_wanted(environment) and environment.get(FOLDER)):
         return None
     folder = Path(environment[FOLDER])
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
 """Runs in: every process of Airflow that starts a job or a task; prepares the scheduler's and the Dag processor's."""
 
+import os
 import sys
 from typing import Any
 
 from airflow.listeners import hookimpl
 
-from airflow_celery_kit import patching, preload
+from airflow_celery_kit import patching, preload, stack
 
 
 def wake_the_scheduler() -> None:
@@ -29,6 +30,16 @@ def keep_a_journal() -> None:
     record.install()
 
 
+def keep_a_journal_alone() -> None:
+    """The same in an Airflow that runs without the kit's settings, where somebody has said where the journal is."""
+    from airflow_celery_kit.journal.teller import is_wanted
+
+    if is_wanted(os.environ):
+        from airflow_celery_kit.scheduler import alone
+
+        alone.install()
+
+
 def lighten_parsing() -> None:
     """Let the Dag processor look less often for what is there."""
     from airflow_celery_kit.dag_processor import permissions, requests
@@ -41,11 +52,15 @@ CHANGES = {
     "airflow.jobs.scheduler_job_runner": (wake_the_scheduler, ask_for_less, keep_a_journal),
     "airflow.jobs.dag_processor_job_runner": (preload.for_parsing, lighten_parsing),
 }
+# Nothing of Airflow is changed that nobody has asked to be changed.
+ALONE = {"airflow.jobs.scheduler_job_runner": (keep_a_journal_alone,)}
 
 
 @hookimpl
 def on_starting(component: Any) -> None:
     """Let the scheduler be woken, and the Dag processor load once what each of its forks would and look less often."""
-    for runner, changes in CHANGES.items():
-        if runner in sys.modules:
-            patching.attempt(changes)
+    here = {runner for runner in CHANGES if runner in sys.modules}
+    if here:
+        changes = CHANGES if stack.is_whole() else ALONE
+        for runner in here & changes.keys():
+            patching.attempt(changes[runner])

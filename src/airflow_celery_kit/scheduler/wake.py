@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
-from airflow_celery_kit import patching
+from airflow_celery_kit import addresses, patching
 from airflow_celery_kit.keepalive import KEEPALIVE
 from airflow_celery_kit.scheduler import beginnings, looks, pace
 
@@ -184,8 +184,8 @@ def connect() -> Any:
     """Return a connection to the metadata database that Airflow is configured with. Raises psycopg2.Error."""
     from airflow.configuration import conf
 
-    address = conf.get_mandatory_value("database", "sql_alchemy_conn").replace("+psycopg2", "", 1)
-    return psycopg2.connect(address, connect_timeout=2, application_name="kit wake", **KEEPALIVE)
+    address = conf.get_mandatory_value("database", "sql_alchemy_conn")
+    return psycopg2.connect(addresses.libpq(address), connect_timeout=2, application_name="kit wake", **KEEPALIVE)
 
 
 def install() -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
-from billiard.exceptions import Terminated, WorkerLostError
 from celery.exceptions import Ignore
 from celery.utils.log import get_logger
 from celery.worker import request, strategy
@@ -20,6 +19,7 @@ from celery.worker import request, strategy
 from airflow_celery_kit.core.journal.events import Kind
 from airflow_celery_kit.worker import record
 from airflow_celery_kit.worker.holding import HOLDS
+from airflow_celery_kit.worker.telling import Telling, is_lost, problem_of
 
 REMEMBERED = 100
 
@@ -55,14 +55,8 @@ class Started:
 STARTED = Started()
 
 
-class Request(request.Request):
+class Request(Telling, request.Request):
     """A task in a worker's hands; remembers that it started."""
-
-    def send_event(self, type: str, **fields: Any) -> None:
-        """Called at each step; what Flower hears the journal keeps."""
-        if kind := record.KINDS.get(type):
-            record.tell(kind, self.request_dict)
-        super().send_event(type, **fields)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Called when a pool process has begun it."""
@@ -78,10 +72,9 @@ class Request(request.Request):
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Called when it ended badly, or its process died."""
-        if isinstance(exc_info.exception, WorkerLostError | Terminated):
+        if is_lost(problem := problem_of(exc_info)):
             STARTED.forget(self.id)
-            record.tell(Kind.LOST, self.request_dict, {"error": str(exc_info.exception)})
-        elif isinstance(exc_info.exception, Ignore):
+        elif isinstance(problem, Ignore):
             STARTED.dropped += 1
             log.warning("message %s was delivered again while its task runs elsewhere: dropped", self.id)
         return super().on_failure(exc_info, send_failed_event, return_ok)

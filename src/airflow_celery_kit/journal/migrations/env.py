@@ -1,4 +1,4 @@
-"""Runs in: airflow-init, called by Alembic; applies the journal's migrations on the connection that it was given."""
+"""Runs in: airflow-init, or a scheduler that is alone, called by Alembic; applies the journal's migrations on the connection that it was given."""
 
 from alembic import context
 

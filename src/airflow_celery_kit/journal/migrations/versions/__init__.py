@@ -1,1 +1,1 @@
-"""Runs in: airflow-init and `kit journal migrate`; kept empty."""
+"""Runs in: airflow-init, or a scheduler that is alone; kept empty."""

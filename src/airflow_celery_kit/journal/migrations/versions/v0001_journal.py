@@ -1,4 +1,4 @@
-"""Runs in: airflow-init; the journal's tables. Before the new version's processes start: it only adds."""
+"""Runs in: airflow-init, or a scheduler that is alone; the journal's tables. Before the new version's processes start: it only adds."""
 
 from pathlib import Path
 

@@ -294,8 +294,21 @@ END
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA journal FROM PUBLIC;
-GRANT USAGE ON SCHEMA journal TO journal_writer, journal_scheduler, journal_reader, kit;
-GRANT INSERT ON journal.event TO journal_writer, journal_scheduler;
-GRANT SELECT ON ALL TABLES IN SCHEMA journal TO journal_reader;
-GRANT EXECUTE ON FUNCTION journal.make_partitions, journal.prune TO kit;
-
+-- Installed alone in somebody's Airflow, one role does everything, and these are not there.
+DO $$
+DECLARE
+    given text[];
+BEGIN
+    FOREACH given SLICE 1 IN ARRAY ARRAY[
+        ['journal_writer', 'USAGE ON SCHEMA journal'], ['journal_scheduler', 'USAGE ON SCHEMA journal'],
+        ['journal_reader', 'USAGE ON SCHEMA journal'], ['kit', 'USAGE ON SCHEMA journal'],
+        ['journal_writer', 'INSERT ON journal.event'], ['journal_scheduler', 'INSERT ON journal.event'],
+        ['journal_reader', 'SELECT ON ALL TABLES IN SCHEMA journal'],
+        ['kit', 'EXECUTE ON FUNCTION journal.make_partitions, journal.prune']
+    ] LOOP
+        IF to_regrole(given[1]) IS NOT NULL THEN
+            EXECUTE format('GRANT %s TO %I', given[2], given[1]);
+        END IF;
+    END LOOP;
+END
+$$;
