@@ -19,7 +19,7 @@ FIELDS = {
     "queues[].scheduled_oldest_seconds": "How long the first of these has been due; null where none is.",
     "queues[].waiting": "Messages that wait in the broker.",
     "queues[].oldest_seconds": "How long the oldest message waits, of the first and last thousand of each step; null where none does or says it.",
-    "queues[].slots": "Slots of live workers for it; a worker of several queues counts in each. Null while a worker does not say.",
+    "queues[].slots": "Slots of live workers that take its tasks; a worker of several queues counts in each. Null while a worker does not say.",
     "queues[].steps": "The priority steps in which messages wait. Step 0 is taken first, 9 last.",
     "workers": "Every live worker.",
     "workers[].name": "Its name.",

@@ -19,7 +19,7 @@ GAUGES = {
         "Seconds that the oldest message of a queue and priority step had waited at the last look; 0 where none waits.",
         ("queue", "step"),
     ),
-    "kit_queue_slots": ("Slots of live workers for a queue; a worker of several queues counts in each.", ("queue",)),
+    "kit_queue_slots": ("Slots of live workers that take tasks of a queue; a worker of several queues counts in each.", ("queue",)),
     "kit_messages_unacknowledged": ("Messages that workers have taken and not acknowledged.", ()),
     "kit_queues_seen_timestamp_seconds": (
         "When the controller looked last, in seconds since 1970; 0 when it never did. The others are as old as this.",

@@ -72,7 +72,8 @@ def refused(_: Request, problem: Exception) -> JSONResponse:
 def unfit(_: Request, problem: Exception) -> JSONResponse:
     """Answer a request that cannot be meant."""
     assert isinstance(problem, RequestValidationError)
-    return answer(422, "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in problem.errors()[:3]))
+    said = [f"{'.'.join(map(str, one['loc'][1:] or one['loc']))}: {one['msg']}" for one in problem.errors()[:3]]
+    return answer(422, "; ".join(said))
 
 
 def not_made(_: Request, problem: Exception) -> JSONResponse:
