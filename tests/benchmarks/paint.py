@@ -25,7 +25,7 @@ from tests.stack.harness.browser import SECONDS, chromium, logged_in, started
 PAGE = FOLDER / "page.md"
 TASKS, MINUTES, RUN_TASKS = 100_000, 100, 50
 DAG = "bench_wide_9"
-LOADS, OPEN_SECONDS, SETTLE_SECONDS = 10, 60, 10
+LOADS, OPEN_SECONDS, SETTLE_SECONDS = 5, 60, 10
 BAR_SECONDS, BAR_CORE = 1.0, 0.01
 # What each view shows once it has what it asked for.
 VIEWS = {
