@@ -3,20 +3,24 @@
 Nothing of this checkout is on that Airflow's path, none of the kit's runtimes runs, and Celery's settings are the provider's.
 """
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from tests.contract.servers import fresh_settings, from_wheels
 from tests.contract.servers import wait_for as wait_until
 from tests.stack.harness.wait import wait_for
 from tests.stack.plain import venv
 from tests.stack.plain.airflow import PARTS, Airflow, prepared
+from tests.stack.test_console import ARGUMENTS, SECONDS
 
 SETTING = "KIT_JOURNAL_CONN"
 WHERE = "import airflow_celery_kit as kit; print(kit.__file__)"
@@ -72,7 +76,7 @@ def kept(plain: Airflow, before: dict[str, Any]) -> Airflow:
 
 def triggers(plain: Airflow) -> int:
     """How many triggers of the kit the metadata database has."""
-    return int(plain.sql("plain", r"SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'kit\_%'")[0][0])
+    return int(plain.sql("plain", "SELECT count(*) FROM pg_trigger WHERE starts_with(tgname, 'kit_')")[0][0])
 
 
 def begin(plain: Airflow, dag: str) -> str:
@@ -221,16 +225,30 @@ def test_the_page_s_files_are_there(kept: Airflow) -> None:
 def test_the_page_opens_in_a_browser(kept: Airflow) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not chromium:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import expect, sync_playwright
-
+        reason = "no Chromium on this machine"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_context(base_url=kept.url).new_page()
         page.goto("/")
         page.goto("/plugin/kit?view=tasks")
-        expect(page.get_by_text("stumbles").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_test_id("kit-console").get_by_text("stumbles").first).to_be_visible(timeout=SECONDS)
         browser.close()
+
+
+def test_on_sqlite_airflow_runs_and_says_in_one_line_that_no_journal_is_kept(plain: Airflow, tmp_path: Path) -> None:
+    other = {
+        "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    }  # fmt: skip
+    plain.run("-m", "airflow", "db", "migrate", **other)
+    scheduler = ("-m", "airflow", "scheduler", "--skip-serve-logs", "--num-runs", "3")
+    quiet, told = plain.run(*scheduler, **other), plain.run(*scheduler, **other, **{SETTING: plain.address("records")})
+    assert "Traceback" not in quiet + told and "airflow_celery_kit" not in quiet
+    assert [
+        line for line in told.splitlines() if "airflow_celery_kit" in line and "no journal is kept" not in line
+    ] == []
+    assert told.count("no journal is kept: Airflow's metadata database is not PostgreSQL") == 1
 
 
 def test_what_stands_in_the_way_of_airflow_s_migrations_can_be_taken_out(kept: Airflow) -> None:

@@ -56,7 +56,7 @@ class Airflow:
             check=False,
         )
         assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
-        return ended.stdout
+        return ended.stdout + ended.stderr
 
     def start(self, *parts: str, **more: str) -> None:
         """Start parts of it, each with a log of its own."""

@@ -32,6 +32,6 @@ def make(folder: Path) -> Path:
 
 
 def install(python: Path, wheel: Path) -> None:
-    """Install the wheel as `pip install` does; what it depends on is there."""
+    """Install the wheel as `pip install` does, which refuses where something that it depends on is not there."""
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(wheel)], check=True, capture_output=True)
+    subprocess.run([*pip, "install", "--no-index", str(wheel)], check=True, capture_output=True)
