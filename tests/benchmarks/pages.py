@@ -75,7 +75,7 @@ def queries(tasks: int) -> dict[str, Query]:
         return reader.tasks({"visible": every}, cursor=cursor)
 
     return {
-        "overview": lambda reader, _: reader.overview(every),
+        "overview": lambda reader, _: reader.overview.look(every),
         "newest attempts": lambda reader, _: reader.tasks({"visible": every}),
         "four pages of them": deep,
         "newest failures": lambda reader, _: reader.tasks({"visible": every, "status": ["FAILURE"]}),

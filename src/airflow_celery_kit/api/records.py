@@ -73,7 +73,7 @@ VisibleDep = Annotated[list[str], Depends(visible)]
 @router.get("/overview", dependencies=[MAY_READ])
 def overview(journal: ReaderDep, dags: VisibleDep) -> dict[str, Any]:
     """Return how many attempts are in each status now, ended ones of the last hour only, and what ended in each of its minutes."""
-    return journal.overview(dags)
+    return journal.overview.look(dags)
 
 
 @router.get("/tasks", dependencies=[MAY_READ], response_model=Attempts, responses=UNCHANGED)

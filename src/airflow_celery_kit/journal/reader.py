@@ -6,10 +6,9 @@ Lists come in pages, newest first; a cursor says where the next page begins.
 import base64
 import binascii
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DataError, OperationalError
 
 from airflow_celery_kit import addresses
-from airflow_celery_kit.core.journal.statuses import Status
+from airflow_celery_kit.journal.overview import Overview
 from airflow_celery_kit.keepalive import KEEPALIVE
 
 PAGE, MOST = 50, 500
@@ -60,19 +59,6 @@ WORKFLOWS = (
 )
 WORKFLOW = "SELECT to_jsonb(workflow) - 'state_seq' FROM journal.workflow WHERE dag_id = :dag_id AND run_id = :run_id"
 GRAPH = "SELECT jsonb_build_object('number', number, 'tasks', tasks) FROM journal.graph WHERE version = CAST(:version AS uuid)"
-# What is open; what has ended in each of the last sixty minutes, the one that is under way among them.
-OPEN = """
-SELECT status, count(*) FROM journal.task
-WHERE dag_id = ANY(:visible) AND status IN ('PENDING', 'QUEUED', 'RECEIVED', 'PROCESSING') GROUP BY status
-"""
-ENDED = """
-SELECT date_trunc('minute', completed_at), status, count(*) FROM journal.task
-WHERE dag_id = ANY(:visible) AND completed_at >= date_trunc('minute', now()) - interval '59 min' GROUP BY 1, 2
-"""
-NOW = "SELECT date_trunc('minute', now())"
-# What no disk took of late.
-LOST = "SELECT coalesce(sum((facts ->> 'lost')::integer), 0) FROM journal.event WHERE kind = 'gap' AND at > now() - interval '7 days'"
-OVERVIEW = {"SUCCESS": "done", "NO_DATA": "done", "FAILURE": "failed", "TIMEOUT": "failed", "RETRY": "failed"}
 DONE = frozenset({"SUCCESS", "FAILURE", "CANCELLED", "TIMEOUT", "NO_DATA"})
 
 NO_CURSOR = "the cursor is none of this list's: begin without one"
@@ -140,19 +126,10 @@ class Reader:
         found = self._one(WORKFLOW, dag_id=dag_id, run_id=run_id)
         return self._counted([found])[0] | {"graph": self._one(GRAPH, version=found["version"])} if found else None
 
-    def overview(self, visible: Sequence[str]) -> Record:
-        """Return how many attempts are in each status, ended ones of the last hour only, what ended in each of its minutes, and what was lost."""
-        values = {"visible": list(visible)}
-        ended = self._rows(ENDED, values)
-        statuses = Counter({status: number for status, number in self._rows(OPEN, values)})
-        for _, status, number in ended:
-            statuses[status] += number
-        ((now,),) = self._rows(NOW, {})
-        return {
-            "statuses": {str(status): statuses[str(status)] for status in Status},
-            "minutes": minutes(now, ended),
-            "lost": self._all(LOST, {})[0],
-        }
+    @cached_property
+    def overview(self) -> Overview:
+        """What is open, and what has ended in the last hour."""
+        return Overview(self._rows)
 
     def _counted(self, workflows: list[Record]) -> list[Record]:
         """Add to each run its progress: how many of its tasks are done, of how many, and how many in each status."""
@@ -189,15 +166,6 @@ def progress(counts: Mapping[str, int]) -> Record:
     """Return a workflow's progress in numbers and as `3/5`."""
     done, total = sum(number for status, number in counts.items() if status in DONE), sum(counts.values())
     return {"counts": dict(counts), "done": done, "total": total, "progress": f"{done}/{total}"}
-
-
-def minutes(now: datetime, ended: Sequence[Any]) -> list[Record]:
-    """Return how many attempts were done and how many failed in each of the sixty minutes up to `now`; `ended` holds minute, status and number."""
-    found = {now - timedelta(minutes=59 - number): {"done": 0, "failed": 0} for number in range(60)}
-    for at, status, number in ended:
-        if at in found and (kind := OVERVIEW.get(status)):
-            found[at][kind] += number
-    return [{"at": at.isoformat()} | numbers for at, numbers in found.items()]
 
 
 def _page(found: list[Record], limit: int, keys: Sequence[str]) -> Page:

@@ -1,9 +1,11 @@
 """What the api-server reads of the journal, page by page."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_celery_kit.journal.overview import ENDED, FRESH, Overview
 from airflow_celery_kit.journal.reader import CursorError
 
 ON_WHEELS_ALONE = True
@@ -101,14 +103,14 @@ def test_an_older_word_of_a_run_changes_nothing(journal, life):
 
 
 def test_the_overview_says_how_many_events_no_disk_took(journal):
-    assert journal.reader.overview(["sales"])["lost"] == 0
+    assert journal.reader.overview.look(["sales"])["lost"] == 0
     now = journal.query("SELECT extract(epoch FROM now())::float8")[0][0]
     gaps = [
         {"id": str(uuid.uuid4()), "at": now - age, "kind": "gap", "source": "worker", "facts": {"lost": lost}}
         for age, lost in ((1, 3), (60, 4), (8 * 86400, 100))
     ]
     journal.write(*gaps, as_role="journal_writer")
-    assert journal.reader.overview(["sales"])["lost"] == 7
+    assert journal.reader.overview.look(["sales"])["lost"] == 7
 
 
 def test_the_overview_counts_what_is_open_and_what_has_ended_in_each_minute_of_the_hour(journal, life):
@@ -119,7 +121,7 @@ def test_the_overview_counts_what_is_open_and_what_has_ended_in_each_minute_of_t
     elsewhere = life(at=now - 80)
     elsewhere.names |= {"dag_id": "hidden"}
     journal.write(*elsewhere.airflow("asked", "failed"))
-    found = journal.reader.overview(["sales"])
+    found = journal.reader.overview.look(["sales"])
     assert {status: number for status, number in found["statuses"].items() if number} == {
         "SUCCESS": 2, "FAILURE": 1, "PROCESSING": 1,
     }  # fmt: skip
@@ -128,3 +130,19 @@ def test_the_overview_counts_what_is_open_and_what_has_ended_in_each_minute_of_t
         (1, 0),
         (1, 1),
     ]
+
+
+def test_what_has_settled_is_counted_once_a_minute(journal, life):
+    asked, reader = [], journal.reader
+    overview = Overview(lambda query, values: asked.append(query) or reader._rows(query, values))
+    now = datetime.now(UTC).replace(second=10)
+    before = life(at=now.timestamp() - 600)
+    journal.write(*before.airflow("asked", "success"))
+    assert overview.look(["sales"], now)["statuses"]["SUCCESS"] == 1
+    fresh = life(at=now.timestamp() - 20)
+    journal.write(*fresh.airflow("asked", "success"))
+    assert overview.look(["sales"], now)["statuses"]["SUCCESS"] == 2
+    assert asked == [FRESH, ENDED, FRESH]
+    assert overview.look(["hidden"], now)["statuses"]["SUCCESS"] == 0
+    assert overview.look(["sales"], now + timedelta(minutes=1))["statuses"]["SUCCESS"] == 2
+    assert asked.count(ENDED) == 3
