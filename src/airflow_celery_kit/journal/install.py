@@ -17,8 +17,8 @@ from airflow_celery_kit import addresses
 
 DATABASE, OWNER = "kit", "kit_owner"
 ROLES = ("journal_writer", "journal_scheduler", "journal_reader")
-# Migrations that only add go before the new version's processes start; what takes away goes after the last one of the old version.
-BEFORE, AFTER = "pre", "post"
+# Each migration only adds: processes of the version before still run. What takes away comes with the version after (ADR 0019).
+NEWEST = "head"
 OWN = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kit_owner') THEN CREATE ROLE kit_owner NOLOGIN; END IF;
@@ -73,11 +73,11 @@ def migrations() -> Any:
     return config
 
 
-def is_migrated(address: str, stage: str = BEFORE) -> bool:
+def is_migrated(address: str) -> bool:
     """Return whether the tables are those of this version. Raises psycopg2.Error."""
     from alembic.script import ScriptDirectory
 
-    wanted = ScriptDirectory.from_config(migrations()).get_revision(f"{stage}@head").revision
+    wanted = ScriptDirectory.from_config(migrations()).get_revision(NEWEST).revision
     opened = psycopg2.connect(addresses.libpq(address), connect_timeout=5)
     with contextlib.closing(opened) as connection, connection, connection.cursor() as cursor:
         cursor.execute(HAS_TABLES)
@@ -87,8 +87,8 @@ def is_migrated(address: str, stage: str = BEFORE) -> bool:
         return wanted in (cursor.fetchone()[0] or ())
 
 
-def migrate(address: str, stage: str = BEFORE, owner: str | None = OWNER) -> str:
-    """Apply the migrations of a stage and return the revision that the tables have then.
+def migrate(address: str, owner: str | None = OWNER) -> str:
+    """Apply the migrations and return the revision that the tables have then.
 
     `address` is libpq's, of a superuser; without `owner` the tables belong to whoever it names.
     """
@@ -106,7 +106,7 @@ def migrate(address: str, stage: str = BEFORE, owner: str | None = OWNER) -> str
         elif not connection.scalar(text(HAS_SCHEMA)):
             connection.execute(text("CREATE SCHEMA journal"))
         config.attributes["connection"] = connection
-        command.upgrade(config, f"{stage}@head")
+        command.upgrade(config, NEWEST)
         found = MigrationContext.configure(
             connection, opts={"version_table": "migration", "version_table_schema": "journal"}
         ).get_current_revision()

@@ -6,7 +6,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = ("pre",)
 
 
 def upgrade() -> None:
