@@ -5,14 +5,13 @@ api-server, so it outlives the process, the worker and the machine. When the tas
 (`AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS`), so that a run that is repeated begins at the beginning.
 """
 
-import json
 from typing import Any
 
 from airflow_celery_kit.core.journal.events import Kind
 from airflow_celery_kit.task import context
+from airflow_celery_kit.task.limits import size_of
 
 KEY = "kit:checkpoint"
-MOST_BYTES = 65_536
 
 
 class Checkpoint:
@@ -23,14 +22,7 @@ class Checkpoint:
 
         Outside of a running task nothing is kept.
         """
-        try:
-            size = len(json.dumps(state, allow_nan=False))
-        except (TypeError, ValueError) as problem:
-            raise ValueError(f"a checkpoint takes what JSON can hold: {problem}") from problem
-        if size > MOST_BYTES:
-            raise ValueError(
-                f"a checkpoint takes {MOST_BYTES} characters of JSON at most, not {size}: store the rest and name where"
-            )
+        size = size_of(state, "a checkpoint")
         if (store := context.store()) is not None:
             store.set(KEY, {"state": state})
             context.say(Kind.CHECKPOINT, {"size": size})

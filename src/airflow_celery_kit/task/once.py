@@ -16,11 +16,11 @@ from airflow_celery_kit.core.journal.events import Kind
 from airflow_celery_kit.journal.keys import Keys
 from airflow_celery_kit.journal.teller import ADDRESS
 from airflow_celery_kit.task import context
+from airflow_celery_kit.task.limits import size_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MOST_BYTES = 65_536
 LOOK_SECONDS = 1.0
 
 
@@ -74,22 +74,10 @@ def _taken(keys: Keys, name: str, holder: str, wait: float) -> dict[str, Any]:
 def _done(keys: Keys, name: str, holder: str, work: Callable[[], T]) -> T:
     try:
         result = work()
-        _check(result)
+        size_of(result, "deduplicate")
     except BaseException:
         keys.release(name, holder)
         raise
     if not keys.finish(name, holder, result):
         log.warning("another attempt took this over meanwhile: its result counts from now on")
     return result
-
-
-def _check(result: Any) -> None:
-    """Raises ValueError for what cannot be kept, and returned the same later."""
-    try:
-        size = len(json.dumps(result, allow_nan=False))
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"deduplicate keeps what JSON can hold: {problem}") from problem
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"deduplicate keeps {MOST_BYTES} characters of JSON at most, not {size}: store the rest and return where"
-        )

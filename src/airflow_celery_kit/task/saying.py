@@ -4,17 +4,16 @@ Each writes a line to a file and waits for nothing. Outside of a running task, a
 Dag's functions can be tested by themselves.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_celery_kit.core.journal.events import Kind
 from airflow_celery_kit.task import context
+from airflow_celery_kit.task.limits import size_of
 
 # Progress that is said more often is passed over, the last of it aside.
 PROGRESS_SECONDS = 0.5
-MOST_BYTES = 65_536
 
 
 class _Said:
@@ -35,14 +34,7 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
 
 def business_result(facts: Mapping[str, Any]) -> None:
     """Keep what the task made, in the words of its own trade: rows read, errors found. Raises ValueError for what is no JSON, or too much."""
-    try:
-        size = len(json.dumps(dict(facts), allow_nan=False))
-    except (TypeError, ValueError) as problem:
-        raise ValueError(f"business_result takes what JSON can hold: {problem}") from problem
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"business_result takes {MOST_BYTES} characters of JSON at most, not {size}: store the rest and name where"
-        )
+    size_of(dict(facts), "business_result")
     context.say(Kind.BUSINESS_RESULT, dict(facts))
 
 
