@@ -28,12 +28,15 @@ ON CONFLICT (worker) DO UPDATE SET wanted = excluded.wanted, who = excluded.who,
 LIFT = text(
     "UPDATE kit.worker_order SET wanted = :wanted, who = :who, at = clock_timestamp() WHERE worker = :worker AND wanted <> :wanted"
 )
-WORKING, DRAINING, DRAINED, RESUMING, AWAY = "working", "draining", "drained", "resuming", "away"
+WORKING, ASKED, DRAINING, DRAINED, RESUMING, AWAY = "working", "asked", "draining", "drained", "resuming", "away"
 
 
 @router.get("/workers", dependencies=[MAY_READ])
 def workers(session: SessionDep) -> dict[str, Any]:
-    """Return every live worker, and those that are away while they are to take no task: `working`, `draining`, `drained`, `resuming` or `away`."""
+    """Return every live worker, and those that are away while they are to take no task.
+
+    Its state is `working`, `asked` until it heeds the order, `draining` while it holds tasks, `drained`, `resuming` or `away`.
+    """
     seen = snapshot.answer(snapshot.read(session))
     orders = {row.worker: row for row in session.execute(ORDERS)}
     live = {one["name"]: one for one in seen["workers"]}
@@ -90,4 +93,6 @@ def state(live: dict[str, Any] | None, drain: bool) -> str:
         return AWAY
     if not drain:
         return RESUMING if live.get("drained") else WORKING
-    return DRAINED if live.get("drained") and not live["held"] else DRAINING
+    if not live.get("drained"):
+        return ASKED
+    return DRAINING if live["held"] else DRAINED

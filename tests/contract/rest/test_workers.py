@@ -19,7 +19,7 @@ def test_a_worker_is_drained_and_resumed_and_each_step_is_seen(server, seen):
     seen(held=2)
     assert state(server) == "working"
     assert server.kit(f"/workers/{WORKER}/drain", "POST").json() == {"name": WORKER, "wanted": "drain"}
-    assert state(server) == "draining"
+    assert state(server) == "asked"
     seen(held=2, drained=True)
     assert state(server) == "draining"
     seen(drained=True)
