@@ -29,20 +29,12 @@ class AtStart:
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self.handle: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on one request, or the word that the server starts."""
         if scope["type"] == "lifespan" and stack.is_whole():
-            patching.attempt((_pass_on, _spare_threads, self._keep_assets))
-        if self.handle is None:
-            return await self.app(scope, receive, send)
-        return await self.handle(self.app, scope, receive, send)
-
-    def _keep_assets(self) -> None:
-        from airflow_celery_kit.api.assets import Assets
-
-        self.handle = Assets().handle
+            patching.attempt((_pass_on, _spare_threads))
+        await self.app(scope, receive, send)
 
 
 def _pass_on() -> None:
