@@ -18,6 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.contract.servers import fresh_settings, from_wheels
 from tests.contract.servers import wait_for as wait_until
 from tests.stack.harness.wait import wait_for
+from tests.stack.harness.workspace import files
 from tests.stack.plain import venv
 from tests.stack.plain.airflow import PARTS, Airflow, prepared
 from tests.stack.test_console import ARGUMENTS, SECONDS
@@ -107,6 +108,12 @@ def test_the_wheel_s_files_are_what_runs(plain: Airflow) -> None:
         inside = psutil.Process(plain.running[part].pid).environ()
         assert not [name for name in inside if name.startswith("KIT_") and name != SETTING]
     assert "the journal is kept" in plain.run("-m", "celery", "kit", **{SETTING: plain.address("records")})
+
+
+def test_the_wheel_has_every_file_of_the_package(plain: Airflow) -> None:
+    installed = Path(plain.run("-c", WHERE).splitlines()[0]).parent
+    wanted = [Path(name).relative_to("src/airflow_celery_kit") for name in files() if name.startswith("src/")]
+    assert len(wanted) > 150 and [name for name in wanted if not (installed / name).is_file()] == []
 
 
 def test_without_the_setting_airflow_is_as_it_was(before: dict[str, Any]) -> None:
