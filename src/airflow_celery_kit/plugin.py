@@ -7,7 +7,6 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_celery_kit.api.lazy import AtStart, Lazy
 from airflow_celery_kit.policies import strategies
 from airflow_celery_kit.scheduler import listener
-from airflow_celery_kit.worker import deadline
 from airflow_celery_kit.worker import listener as failures
 
 
@@ -16,7 +15,7 @@ class KitPlugin(AirflowPlugin):
 
     name = "airflow_celery_kit"
     priority_weight_strategies: ClassVar[list[Any]] = [strategies.FinishFirst]
-    listeners: ClassVar[list[Any]] = [listener, failures, deadline]
+    listeners: ClassVar[list[Any]] = [listener, failures]
     fastapi_apps: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "url_prefix": "/kit/v1", "app": Lazy()}]
     react_apps: ClassVar[list[Any]] = [
         {

@@ -10,6 +10,8 @@ import pytest
 ON_WHEELS_ALONE = True
 # The endpoint itself, and the end of the one session that was used.
 NEEDED = 2
+# What tells one of the kit's own stacks from others (stack.py).
+WHOLE = "airflow_celery_kit.worker.celery_settings.CELERY_CONFIG"
 
 
 def ask(stack, home, side: str) -> dict:
@@ -20,7 +22,7 @@ def ask(stack, home, side: str) -> dict:
     )
     ended = subprocess.run(
         [sys.executable, "-m", "tests.contract.counted_threads", side],
-        env=os.environ | {"DATABASE": address, "AIRFLOW_HOME": str(home)},
+        env=os.environ | {"DATABASE": address, "AIRFLOW_HOME": str(home), "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS": WHOLE},
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

@@ -9,26 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_celery_kit.worker import deadline, record
+from airflow_celery_kit.worker import deadline, leaving, record
 
 STUBBORN = """
-import sys, time, types
+import time, types
 from datetime import timedelta
 from airflow_celery_kit.worker import deadline
-ti = types.SimpleNamespace(task=types.SimpleNamespace(execution_timeout=timedelta(seconds={timeout})))
-deadline.on_task_instance_running(None, ti)
-if {heeds}:
-    deadline.on_task_instance_success(None, ti)
-def deaf():
-    time.sleep(1.5)
-deaf()
+task = types.SimpleNamespace(execution_timeout=timedelta(seconds={timeout}))
+def deaf(context, function, task):
+    time.sleep({takes})
+deadline.watched(deaf)(None, None, task)
+time.sleep({after})
 """
 
 
-def run(timeout, heeds=False, grace="0.1"):
-    """Run a task's process that sleeps for a second and a half."""
+def run(timeout, takes=1.5, after=0.0, grace="0.1"):
+    """Run a task's process whose own code takes so many seconds, and what comes after it as many as that."""
     return subprocess.run(
-        [sys.executable, "-c", STUBBORN.format(timeout=timeout, heeds=heeds)],
+        [sys.executable, "-c", STUBBORN.format(timeout=timeout, takes=takes, after=after)],
         env=os.environ | {deadline.GRACE: grace}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -38,9 +36,11 @@ def test_who_does_not_heed_its_timeout_is_ended_and_says_where_it_stood():
     assert found.returncode == 1 and "Timeout (0:00:00.32" in found.stderr and "in deaf" in found.stderr
 
 
-@pytest.mark.parametrize(("timeout", "heeds", "grace"), [(0.2, True, "0.1"), (60, False, "0.1"), (0.2, False, "")])
-def test_who_ends_in_time_and_who_is_not_watched_is_left(timeout, heeds, grace):
-    found = run(timeout, heeds, grace)
+@pytest.mark.parametrize(
+    ("timeout", "takes", "after", "grace"), [(0.5, 0.1, 1.0, "0.1"), (60, 0.1, 0, "0.1"), (0.1, 0.5, 0, "")]
+)
+def test_who_ends_in_time_and_who_is_not_watched_is_left(timeout, takes, after, grace):
+    found = run(timeout, takes, after, grace)
     assert (found.returncode, found.stderr) == (0, "")
 
 
@@ -69,6 +69,14 @@ def told(monkeypatch):
 
 def test_a_killed_process_is_a_death(told):
     assert told(-signal.SIGKILL) == [("lost", "7", "its process was killed by SIGKILL")]
+
+
+def test_a_death_on_the_worker_s_way_out_is_marked(monkeypatch, tmp_path):
+    monkeypatch.setenv("KIT_BEAT_FILE", str(tmp_path / "beat"))
+    leaving.begin()
+    assert record.death("x") == {"error": "x", "leaving": True}
+    leaving.forget()
+    assert record.death("x") == {"error": "x"}
 
 
 def test_a_process_that_just_ends_is_none(told):

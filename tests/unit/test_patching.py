@@ -23,7 +23,7 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     from airflow_celery_kit.api import layers, threads
     from airflow_celery_kit.dag_processor import permissions, requests
     from airflow_celery_kit.scheduler import beginnings, mapped, pace, wake
-    from airflow_celery_kit.worker import adapters, log_levels, result_backend, slots, task_supervisor
+    from airflow_celery_kit.worker import adapters, deadline, log_levels, result_backend, slots, task_supervisor
 
     adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
     woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace, beginnings)]
@@ -36,6 +36,7 @@ def changes() -> list[tuple[object, dict[str, str]]]:
         *woken,
         (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST),
         *adapted,
+        (task_runner, deadline.WRITTEN_AGAINST),
         *answered,
         (collection, permissions.WRITTEN_AGAINST),
         (DagFileProcessorManager, requests.WRITTEN_AGAINST),
@@ -48,7 +49,7 @@ def changes() -> list[tuple[object, dict[str, str]]]:
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 41
+    assert sum(len(against) for _, against in found) == 42
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

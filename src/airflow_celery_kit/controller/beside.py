@@ -18,6 +18,7 @@ from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
 from airflow_celery_kit.controller.sight import Connections
+from airflow_celery_kit.journal.teller import is_on
 
 AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
 SELDOM_SECONDS = 60.0
@@ -113,7 +114,8 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
         "replies": seldom(partial(tidy, say)),
     }
     if journal.kept():
-        found["quarantine"] = partial(set_aside, say, int(os.environ.get(QUARANTINE) or 0))
+        after = int(os.environ.get(QUARANTINE) or 0) if is_on(os.environ) else 0
+        found["quarantine"] = partial(set_aside, say, after)
         found["journal"] = seldom(partial(look_after_journal, say), HOUR_SECONDS)
     return found
 

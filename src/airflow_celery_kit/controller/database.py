@@ -3,11 +3,13 @@
 The role `kit` may read task instances and change the few columns named here; of the results it may write one row a message.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from airflow_celery_kit.core.repair import HEARTBEAT_SECONDS, Action, Finding, TaskInstance
+from airflow_celery_kit.journal.teller import is_on
 
 # The columns are the fields of TaskInstance, in their order.
 BELIEVED = """
@@ -56,7 +58,7 @@ TELL = """
 INSERT INTO kit.change (kind, source, task, dag_id, run_id, task_id, map_index, attempt, message, facts)
 SELECT 'repaired', 'controller', id, dag_id, run_id, task_id, map_index, try_number, %(message)s,
     jsonb_build_object('action', %(action)s::text, 'reason', %(reason)s::text)
-FROM task_instance WHERE id::text = %(id)s
+FROM task_instance WHERE id = nullif(%(id)s, '')::uuid
 """
 
 Fence = Callable[[], AbstractContextManager[Any]]
@@ -94,7 +96,7 @@ def change(finding: Finding, fence: Fence, results: Any) -> bool:
     }  # fmt: skip
     with fence() as cursor:
         cursor.execute(CHANGES[finding.action], values)
-        if changed := bool(cursor.rowcount):
+        if (changed := bool(cursor.rowcount)) and is_on(os.environ):
             cursor.execute(TELL, values)
     if changed and (status := RESULTS.get(finding.action)):
         with results, results.cursor() as cursor:

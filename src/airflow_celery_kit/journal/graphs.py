@@ -8,6 +8,7 @@ import json
 import logging
 import time
 import uuid
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -40,17 +41,30 @@ class Graphs:
         cursor.execute("SAVEPOINT graphs")
         try:
             cursor.execute(LOOK, (wanted,))
-            return [event(*row) for row in cursor.fetchall()]
-        except (psycopg2.ProgrammingError, LookupError, TypeError, AttributeError, ValueError) as problem:
+        except psycopg2.ProgrammingError as problem:
             cursor.execute("ROLLBACK TO SAVEPOINT graphs")
-            log.warning("the graph of a Dag is not kept: %s: %s", type(problem).__name__, problem)
-            return []
+            return not_kept(problem)
+        return [line for row in cursor.fetchall() for line in lines_of(*row)]
 
     def were_told(self, versions: Iterable[str]) -> None:
         """Remember versions that are on record; those of long ago are forgotten."""
         now = time.monotonic()
         self.told = {one: at for one, at in self.told.items() if now - at < AGAIN_SECONDS}
         self.told |= {one: now for one in versions if one not in self.told}
+
+
+def lines_of(*row: Any) -> list[str]:
+    """Return a version's event, none for one that cannot be read."""
+    try:
+        return [event(*row)]
+    except (LookupError, TypeError, AttributeError, ValueError, zlib.error) as problem:
+        return not_kept(problem)
+
+
+def not_kept(problem: Exception) -> list[str]:
+    """Say why there is no event."""
+    log.warning("the graph of a Dag is not kept: %s: %s", type(problem).__name__, problem)
+    return []
 
 
 def event(version: str, dag_id: str, number: int, data: Mapping[str, Any] | None, compressed: Any) -> str:

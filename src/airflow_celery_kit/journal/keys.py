@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import tenacity
 
+from airflow_celery_kit import addresses
 from airflow_celery_kit.keepalive import KEEPALIVE
 
 # A database that restarts is waited for.
@@ -27,7 +28,7 @@ patient = tenacity.retry(
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of a journal. `address` is libpq's, without a password. Each call raises psycopg2.Error after a minute without an answer."""
+    """The keys of a journal. `address` is libpq's or SQLAlchemy's. Each call raises psycopg2.Error after a minute without an answer."""
 
     address: str
 
@@ -41,13 +42,18 @@ class Keys:
         return bool(self._call("SELECT state.finish(%s, %s::uuid, %s::jsonb)", key, holder, json.dumps(result)))
 
     def release(self, key: str, holder: str) -> bool:
-        """Let another attempt do the work; return whether the key was still this attempt's."""
-        return bool(self._call("SELECT state.release(%s, %s::uuid)", key, holder))
+        """Let another attempt do the work; return whether the key was still this attempt's. Tries once."""
+        return bool(self._ask("SELECT state.release(%s, %s::uuid)", key, holder))
 
     @patient
     def _call(self, statement: str, *values: Any) -> Any:
+        return self._ask(statement, *values)
+
+    def _ask(self, statement: str, *values: Any) -> Any:
         with (
-            closing(psycopg2.connect(self.address, connect_timeout=5, options=OPTIONS, **KEEPALIVE)) as connection,
+            closing(
+                psycopg2.connect(addresses.libpq(self.address), connect_timeout=5, options=OPTIONS, **KEEPALIVE)
+            ) as connection,
             connection,
             connection.cursor() as cursor,
         ):

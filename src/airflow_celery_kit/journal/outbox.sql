@@ -93,6 +93,11 @@ END
 $$;
 CREATE OR REPLACE TRIGGER kit_journal AFTER INSERT OR UPDATE ON rendered_task_instance_fields FOR EACH ROW EXECUTE FUNCTION kit.input_given();
 
+-- What workers are to do: people ask, the controller tells them.
+CREATE TABLE IF NOT EXISTS kit.worker_order (
+    worker text PRIMARY KEY, wanted text NOT NULL, who text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- Messages that are to leave the broker: the api-server asks, the controller does it.
 CREATE TABLE IF NOT EXISTS kit.withdrawal (
     message text PRIMARY KEY, task uuid NOT NULL, asked_at timestamptz NOT NULL DEFAULT clock_timestamp(), done_at timestamptz
@@ -101,14 +106,9 @@ DO $$ BEGIN
     IF to_regrole('kit') IS NOT NULL THEN
         GRANT SELECT, UPDATE (done_at), DELETE ON kit.withdrawal TO kit;
         GRANT INSERT ON kit.change TO kit;
+        GRANT SELECT ON kit.worker_order TO kit;
     END IF;
 END $$;
-
--- What workers are to do: people ask, the controller tells them.
-CREATE TABLE IF NOT EXISTS kit.worker_order (
-    worker text PRIMARY KEY, wanted text NOT NULL, who text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-GRANT SELECT ON kit.worker_order TO kit;
 
 -- Runs that are paused. A task of such a run is not scheduled: the row keeps the state that it had, and the scheduler finds it again when it looks.
 CREATE TABLE IF NOT EXISTS kit.paused (

@@ -27,7 +27,8 @@ FRESH = f"""
 {ENDED} UNION ALL
 SELECT NULL, status, count(*) FROM journal.task
 WHERE dag_id = ANY(:visible) AND status IN ('PENDING', 'QUEUED', 'RECEIVED', 'PROCESSING') GROUP BY status UNION ALL
-SELECT NULL, 'lost', coalesce(sum((facts ->> 'lost')::integer), 0) FROM journal.event WHERE kind = 'gap' AND at > now() - interval '7 days'
+SELECT NULL, 'lost', coalesce(sum(CASE jsonb_typeof(facts -> 'lost') WHEN 'number' THEN least((facts ->> 'lost')::numeric, 1e9) END), 0)
+FROM journal.event WHERE kind = 'gap' AND at > now() - interval '7 days'
 """
 COLUMNS = {"SUCCESS": "done", "NO_DATA": "done", "FAILURE": "failed", "TIMEOUT": "failed", "RETRY": "failed"}
 

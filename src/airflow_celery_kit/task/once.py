@@ -9,12 +9,15 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from os import environ
 from typing import Any, TypeVar
 
+import psycopg2
+
 from airflow_celery_kit.core.journal.events import Kind
 from airflow_celery_kit.journal.keys import Keys
-from airflow_celery_kit.journal.teller import ADDRESS
+from airflow_celery_kit.journal.teller import ADDRESS, is_wanted
 from airflow_celery_kit.task import context
 from airflow_celery_kit.task.limits import size_of
 
@@ -39,9 +42,9 @@ def deduplicate(key: Any, work: Callable[[], T], wait: float = 600.0) -> T:
     written, who = _written(key), context.subject()
     if who is None:
         return work()
-    if not (address := environ.get(ADDRESS)):
+    if not is_wanted(environ):
         raise RuntimeError("deduplicate needs the journal, which is off here: set JOURNAL=on")
-    keys, holder = Keys(address), str(who.task)
+    keys, holder = Keys(environ[ADDRESS]), str(who.task)
     name = hashlib.sha256(f"{who.dag_id}\0{who.task_id}\0{written}".encode()).hexdigest()
     found = _taken(keys, name, holder, wait)
     if found["is"] == "done":
@@ -76,8 +79,11 @@ def _done(keys: Keys, name: str, holder: str, work: Callable[[], T]) -> T:
         result = work()
         size_of(result, "deduplicate")
     except BaseException:
-        keys.release(name, holder)
+        # What went wrong counts; a key that cannot be given back is free once this attempt is over.
+        with suppress(psycopg2.Error):
+            keys.release(name, holder)
         raise
     if not keys.finish(name, holder, result):
         log.warning("another attempt took this over meanwhile: its result counts from now on")
-    return result
+    # As the next one gets it.
+    return json.loads(json.dumps(result))  # type: ignore[no-any-return]

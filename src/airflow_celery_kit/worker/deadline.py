@@ -1,19 +1,22 @@
-"""Runs in: task processes; ends one that does not heed its timeout.
+"""Runs in: a worker's first process, before it forks; lets a task's process be ended when the task does not heed its timeout.
 
 Airflow raises its timeout inside the task, from a signal handler: code that catches everything, and code that holds the interpreter's
 lock, go on for ever. `faulthandler` watches from a thread of C, which needs no lock; it writes where every thread stands to the task's
-log and ends the process. The task has then failed, or is tried again.
+log and ends the process. The task has then failed, or is tried again. Only the task's own code is watched, and its `on_kill`.
 """
 
 import faulthandler
+import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from airflow.listeners import hookimpl
+from airflow_celery_kit import patching
 
 # How long a task may take to heed its timeout: so many seconds, and a tenth of the timeout. Without it nothing is ended.
 GRACE = "KIT_HARD_TIMEOUT_GRACE"
+WRITTEN_AGAINST = {"_run_execute_callable": "3dceb6b81b6f"}
 
 
 def seconds_of(task: Any) -> float | None:
@@ -24,20 +27,26 @@ def seconds_of(task: Any) -> float | None:
     return float(timeout.total_seconds() * 1.1 + float(grace))
 
 
-@hookimpl
-def on_task_instance_running(previous_state: Any, task_instance: Any) -> None:
-    """Set the watch; Airflow calls it in the task's process, before the task's own code runs."""
-    if seconds := seconds_of(getattr(task_instance, "task", None)):
+def watched(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return Airflow's call of a task's own code, under the watch."""
+
+    @functools.wraps(execute)
+    def call(context: Any, function: Any, task: Any) -> Any:
+        seconds = seconds_of(task)
+        if seconds is None:
+            return execute(context, function, task)
         faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+        try:
+            return execute(context, function, task)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    return call
 
 
-@hookimpl
-def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
-    """Take the watch away: what comes after the task's own code has no timeout."""
-    faulthandler.cancel_dump_traceback_later()
+def install() -> None:
+    """Change the module that runs a task."""
+    from airflow.sdk.execution_time import task_runner
 
-
-@hookimpl
-def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
-    """The same."""
-    faulthandler.cancel_dump_traceback_later()
+    if os.environ.get(GRACE) and patching.fits("ending tasks that heed no timeout", task_runner, WRITTEN_AGAINST):
+        task_runner._run_execute_callable = watched(task_runner._run_execute_callable)

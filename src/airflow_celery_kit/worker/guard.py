@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_celery_kit.probes.worker import beat_age
+from airflow_celery_kit.worker import leaving
 from airflow_celery_kit.worker.parent_death import PR_SET_PDEATHSIG
 from airflow_celery_kit.worker.start_steps import STEPS, broker_problem, say, take
 from airflow_celery_kit.worker.way_out import LOOK_SECONDS, Stop, task_processes
@@ -61,6 +62,7 @@ def main(command: list[str]) -> int:
     """Run the worker until it ends; return its exit code, 1 when it was ended here, `os.EX_CONFIG` when it may not start."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.environ["KIT_BEAT_FILE"])
+    leaving.forget()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if refused := take(STEPS, os.environ):
         return refused

@@ -13,6 +13,7 @@ from airflow_celery_kit.journal.forwarder import Forwarder, SpoolSupply
 from airflow_celery_kit.journal.sink import Sink
 from airflow_celery_kit.journal.teller import ADDRESS, teller
 from airflow_celery_kit.scheduler.router import SUBJECT
+from airflow_celery_kit.worker import leaving
 
 # Celery's words for what a worker does with a message, and the journal's.
 KINDS = {
@@ -34,6 +35,11 @@ def tell(kind: Kind, headers: Mapping[str, Any], facts: Mapping[str, Any] = Mapp
 KILLERS = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 
 
+def death(error: str) -> dict[str, Any]:
+    """Return the facts of a death; one on the worker's way out is marked, because the task is not to blame for it (journal.killers)."""
+    return {"error": error} | ({"leaving": True} if leaving.has_begun() else {})
+
+
 def tell_of_death(supervisor: Any) -> None:
     """Keep that a task's process ended without a word: killed by the kernel for its memory, crashed, or ended by its timeout's watch.
 
@@ -44,9 +50,7 @@ def tell_of_death(supervisor: Any) -> None:
         return
     subject = Subject(task=str(supervisor.id))
     if -code in KILLERS:
-        teller(Source.WORKER).tell(
-            Kind.LOST, subject, {"error": f"its process was killed by {signal.Signals(-code).name}"}
-        )
+        teller(Source.WORKER).tell(Kind.LOST, subject, death(f"its process was killed by {signal.Signals(-code).name}"))
     elif code > 0:
         error = f"its process ended with exit code {code} and no word: its log says where it stood, if its timeout's watch ended it"
         teller(Source.WORKER).tell(Kind.ERROR, subject, {"error": error})

@@ -14,6 +14,7 @@ from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 from airflow_celery_kit import patching, preload
 from airflow_celery_kit.worker import (
     adapters,
+    deadline,
     holding,
     log_levels,
     parent_death,
@@ -35,7 +36,9 @@ def set_up(instance: Any, **_: object) -> None:
 @celeryd_init.connect
 def prepare_forks(**_: object) -> None:
     """Load and change before the forks what Airflow's tasks would load, and build, each for itself."""
-    patching.attempt((task_supervisor.install, log_levels.install, preload.for_tasks, adapters.install))
+    patching.attempt(
+        (task_supervisor.install, deadline.install, log_levels.install, preload.for_tasks, adapters.install)
+    )
 
 
 @worker_shutdown.connect

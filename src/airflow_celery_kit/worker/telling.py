@@ -35,5 +35,5 @@ class Telling:
     def on_failure(self: Any, exc_info: ExceptionInfo, *rest: Any, **named: Any) -> Any:
         """Called when it ended badly, or its process died."""
         if is_lost(problem := problem_of(exc_info)):
-            record.tell(Kind.LOST, self.request_dict, {"error": str(problem)})
+            record.tell(Kind.LOST, self.request_dict, record.death(str(problem)))
         return super().on_failure(exc_info, *rest, **named)  # type: ignore[misc]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from airflow_celery_kit.worker import leaving
 from airflow_celery_kit.worker.start_steps import say
 
 # The end of a worker's time to stop, kept for ending its tasks and giving back what it had not started.
@@ -51,6 +52,7 @@ class Stop:
         self.taken += 1
         tasks = task_processes(self.process.pid)
         say(f"{len(tasks)} tasks still run {time.monotonic() - self.begun:.0f} s after SIGTERM: {what}")
+        leaving.begin()
         step(self.process, tasks)
 
 

@@ -15,12 +15,12 @@ INSERT INTO task_instance (id, dag_id, run_id, task_id, map_index, try_number, s
 """
 
 
-def dies(life, *, by="worker", names=None, at=None):
+def dies(life, *, by="worker", names=None, at=None, **facts):
     """What is said of an attempt that begins, whose process is killed, and which another one follows."""
     one = life()
     one.names |= names or {}
     one.at = at or one.at
-    word = one.says("worker", "lost") if by == "worker" else one.says("controller", "repaired", action="free")
+    word = one.says("worker", "lost", **facts) if by == "worker" else one.says("controller", "repaired", action="free")
     begins = one.airflow("asked", "scheduled", "queued", "running")
     return [*begins, word, one.says("airflow", "replaced", by=str(uuid.uuid4()))]
 
@@ -59,6 +59,22 @@ def test_what_died_often_enough_and_waits_is_found(journal, task):
 def test_a_worker_that_is_gone_counts_as_a_death(journal, task):
     gone = task(3, by="controller")
     assert killers(journal) == [(gone.id, 3)]
+
+
+def test_whom_a_worker_that_leaves_has_ended_is_not_to_blame(journal, life):
+    now = journal.query("SELECT extract(epoch FROM now())::float8")[0][0] - 60
+    for number in range(3):
+        journal.write(*dies(life, names={"attempt": number + 1}, at=now + number, leaving=True))
+    waiting = life(at=now + 9)
+    journal.write(*waiting.airflow("asked", "up_for_retry"))
+    assert killers(journal) == []
+
+
+def test_of_what_airflow_has_never_spoken_a_worker_may_say_anything(journal, life):
+    made_up, waiting = [life() for _ in range(3)], life()
+    journal.write(*waiting.airflow("asked", "scheduled"))
+    journal.write(*(one.says("worker", "lost") for one in made_up), as_role="journal_writer")
+    assert killers(journal) == []
 
 
 def test_what_runs_or_has_ended_is_left(journal, task):

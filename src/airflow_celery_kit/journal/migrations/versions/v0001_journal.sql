@@ -75,9 +75,6 @@ CREATE TABLE journal.workflow (
 CREATE INDEX workflow_by_age ON journal.workflow (created_at DESC, dag_id DESC, run_id DESC);
 CREATE INDEX workflow_of_dag ON journal.workflow (dag_id, created_at DESC, run_id DESC);
 
--- The tasks of a Dag's version, and which come after which.
-CREATE TABLE journal.graph (version uuid PRIMARY KEY, dag_id text NOT NULL, number integer NOT NULL, tasks jsonb NOT NULL, told_at timestamptz NOT NULL);
-
 -- Which status may follow which (core/journal/statuses.py, where a test compares both).
 CREATE TABLE journal.transition (before text, after text, PRIMARY KEY (before, after));
 INSERT INTO journal.transition
@@ -215,11 +212,6 @@ BEGIN
         started_at = excluded.started_at, completed_at = excluded.completed_at, changed_at = excluded.changed_at
     WHERE excluded.state_seq > known.state_seq;
 
-    INSERT INTO graph AS known (version, dag_id, number, tasks, told_at)
-    SELECT DISTINCT ON (facts ->> 'version') (facts ->> 'version')::uuid, dag_id, (facts ->> 'number')::integer, facts -> 'tasks', at
-    FROM fresh WHERE source = 'airflow' AND kind = 'graph' ORDER BY facts ->> 'version', at DESC
-    ON CONFLICT (version) DO UPDATE SET tasks = excluded.tasks, told_at = excluded.told_at WHERE excluded.told_at > known.told_at;
-
     UPDATE workflow SET paused_at = greatest(workflow.paused_at, said.paused_at), resumed_at = greatest(workflow.resumed_at, said.resumed_at)
     FROM (
         SELECT dag_id, run_id, max(at) FILTER (WHERE kind = 'run_paused') AS paused_at, max(at) FILTER (WHERE kind = 'run_resumed') AS resumed_at
@@ -287,7 +279,6 @@ BEGIN
         GET DIAGNOSTICS tasks = ROW_COUNT;
         DELETE FROM workflow WHERE completed_at < before;
         GET DIAGNOSTICS workflows = ROW_COUNT;
-        DELETE FROM graph WHERE told_at < before AND NOT EXISTS (SELECT FROM workflow WHERE workflow.version = graph.version);
     END IF;
     RETURN jsonb_build_object('before', before, 'partitions', parts, 'events', CASE WHEN dry THEN events END, 'tasks', tasks, 'workflows', workflows);
 END

@@ -16,14 +16,18 @@ $$;
 -- Take a key for an attempt. The answer's `is`: `mine` to do the work, `done` with the first one's result, `taken` while another is at it.
 CREATE FUNCTION state.take(wanted text, by uuid) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, state AS $$
 DECLARE
-    found state.once;
+    known state.once;
 BEGIN
-    INSERT INTO once (key, holder) VALUES (wanted, by) ON CONFLICT DO NOTHING;
-    SELECT * INTO found FROM once WHERE key = wanted FOR UPDATE;
-    IF found.done_at IS NOT NULL THEN
-        RETURN jsonb_build_object('is', 'done', 'by', found.holder, 'result', found.result);
-    ELSIF found.holder <> by AND NOT is_over(found.holder, found.begun_at) THEN
-        RETURN jsonb_build_object('is', 'taken', 'by', found.holder);
+    -- What is released between the two statements is taken at the next turn.
+    LOOP
+        INSERT INTO once (key, holder) VALUES (wanted, by) ON CONFLICT DO NOTHING;
+        SELECT * INTO known FROM once WHERE key = wanted FOR UPDATE;
+        EXIT WHEN FOUND;
+    END LOOP;
+    IF known.done_at IS NOT NULL THEN
+        RETURN jsonb_build_object('is', 'done', 'by', known.holder, 'result', known.result);
+    ELSIF known.holder <> by AND NOT is_over(known.holder, known.begun_at) THEN
+        RETURN jsonb_build_object('is', 'taken', 'by', known.holder);
     END IF;
     UPDATE once SET holder = by, begun_at = clock_timestamp() WHERE key = wanted;
     RETURN jsonb_build_object('is', 'mine');
@@ -57,14 +61,15 @@ END
 $$;
 
 -- Attempts that wait for their turn, whose task has killed what ran it so many times since it last came to an end of any kind.
--- An attempt that died and is tried again has no end: whoever has the task run again by hand begins the count anew.
+-- Whom a worker that leaves has ended did not die of itself. An attempt that died and is tried again has no end: whoever has the task run again by hand begins the count anew.
 CREATE FUNCTION journal.killers(deaths_at_least integer) RETURNS TABLE (task uuid, deaths bigint) LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, journal AS $$
     WITH died AS (
-        SELECT * FROM task WHERE NOT cancelled AND id IN (
+        -- Of what Airflow has never spoken a worker may say anything.
+        SELECT * FROM task WHERE NOT cancelled AND state_seq >= 0 AND id IN (
             SELECT event.task FROM event
             WHERE event.at > now() - interval '7 days' AND event.kind IN ('lost', 'repaired') AND (
-                (event.kind = 'lost' AND event.source = 'worker')
+                (event.kind = 'lost' AND event.source = 'worker' AND NOT event.facts ? 'leaving')
                 OR (event.source = 'controller' AND event.facts ->> 'action' = 'free'))
         )
     )
