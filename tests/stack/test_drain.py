@@ -101,9 +101,11 @@ def test_scaling_brings_a_drained_worker_back(stack: Stack) -> None:
 
 def test_a_worker_rests_where_it_is_also_after_a_new_start_until_it_is_resumed(stack: Stack) -> None:
     stack.wait_ready()
-    state = lambda: {one["name"]: one["state"] for one in stack.kit_json("workers", "list")["workers"]}.get(WORKER)  # noqa: E731
+    listed = lambda: {one["name"]: one for one in stack.kit_json("workers", "list")["workers"]}  # noqa: E731
+    (name,) = [name for name, one in listed().items() if "default" in one["queues"]]
+    state = lambda: listed().get(name, {}).get("state")  # noqa: E731
     first, _ = start_running(stack)
-    stack.kit("workers", "drain", WORKER)
+    stack.kit("workers", "drain", name)
     wait_for("the worker to heed it", lambda: state() == "draining", 20, state)
     second = stack.start_dag("slow", {"seconds": 0})
     stack.release(first)
@@ -116,8 +118,8 @@ def test_a_worker_rests_where_it_is_also_after_a_new_start_until_it_is_resumed(s
     wait_for("another process of it", lambda: (stack.instance(WORKER)["pid"] or before) != before, 60)
     wait_for("its report", lambda: state() == "drained" and stack.instance(WORKER)["healthy"], 60, state)
     assert stack.task("slow", second, "count")["state"] == "queued"
-    assert stack.kit("workers", "drain", WORKER, check=False).returncode == 2
-    stack.kit("workers", "resume", WORKER)
+    assert stack.kit("workers", "drain", name, check=False).returncode == 2
+    stack.kit("workers", "resume", name)
     assert stack.wait_run("slow", second) == "success"
     assert stack.task("slow", second, "count")["try_number"] == 1
     wait_for("the worker's word", lambda: state() == "working", 20, state)

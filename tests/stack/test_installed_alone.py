@@ -4,7 +4,6 @@ Nothing of this checkout is on that Airflow's path, none of the kit's runtimes r
 """
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +12,15 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.contract.servers import fresh_settings, from_wheels
 from tests.contract.servers import wait_for as wait_until
+from tests.stack.harness.browser import SECONDS, chromium, started
 from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import files
 from tests.stack.plain import venv
 from tests.stack.plain.airflow import PARTS, Airflow, prepared
-from tests.stack.test_console import ARGUMENTS, SECONDS
 
 SETTING = "KIT_JOURNAL_CONN"
 WHERE = "import airflow_celery_kit as kit; print(kit.__file__)"
@@ -228,17 +227,14 @@ def test_the_page_s_files_are_there(kept: Airflow) -> None:
 
 
 def test_the_page_opens_in_a_browser(kept: Airflow) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
+    if not (found := chromium()):
         reason = "no Chromium on this machine"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with started(found) as browser:
         page = browser.new_context(base_url=kept.url).new_page()
         page.goto("/")
         page.goto("/plugin/kit?view=tasks")
         expect(page.get_by_test_id("kit-console").get_by_text("stumbles").first).to_be_visible(timeout=SECONDS)
-        browser.close()
 
 
 def test_on_sqlite_airflow_runs_and_says_in_one_line_that_no_journal_is_kept(plain: Airflow, tmp_path: Path) -> None:
