@@ -8,7 +8,7 @@ from rich.console import Console
 
 from airflow_celery_kit.cli import record_commands
 from airflow_celery_kit.cli.record_commands import said
-from airflow_celery_kit.cli.record_lines import story, task_table, worker_table, workflow_table
+from airflow_celery_kit.cli.record_lines import Attempts, story, worker_table, workflow_table
 from airflow_celery_kit.core.journal.hops import hops
 
 AT = "2026-01-31T12:00:0{}.000000+00:00"
@@ -21,15 +21,15 @@ TASK = {
 }  # fmt: skip
 
 
-def shown(what) -> str:
-    """The text on a wide screen."""
-    screen = Console(file=StringIO(), width=240)
+def shown(what, width=240) -> str:
+    """The text on a screen, a wide one unless told."""
+    screen = Console(file=StringIO(), width=width)
     screen.print(what)
     return screen.file.getvalue()
 
 
 def test_a_list_has_a_line_for_each_attempt():
-    line = shown(task_table([TASK])).splitlines()[1]
+    line = shown(Attempts([TASK])).splitlines()[1]
     assert line.split() == [
         "FAILURE",
         "sales/r1/load[3]",
@@ -42,6 +42,13 @@ def test_a_list_has_a_line_for_each_attempt():
         "s",
         TASK["id"],
     ]
+
+
+def test_on_a_narrow_screen_a_list_leaves_out_what_the_story_tells():
+    long = TASK | {"run_id": "manual__2026-11-28T06:29:24.414328+00:00"}
+    title, *lines = shown(Attempts([long]), width=80).splitlines()
+    assert title.split() == ["status", "task", "try", "id"] and len(lines) <= 3
+    assert lines[0].startswith("FAILURE") and TASK["id"] in lines[0]
 
 
 def test_a_worker_says_what_it_does_and_who_asked_for_it():

@@ -14,7 +14,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
 from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
 from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
-from airflow.models import Log
+from airflow.models import DagModel, Log
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.models.taskinstancehistory import TaskInstanceHistory
@@ -91,12 +91,13 @@ def retry_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthMan
 def start_workflow(
     body: Start, session: SessionDep, user: GetUserDep, manager: AuthManagerDep, dag_bag: DagBagDep, request: Request
 ) -> dict[str, Any]:
-    """Start a run of a Dag."""
+    """Start a run of a Dag; while the Dag is paused in Airflow (`dag_paused`) it waits."""
     allowed(body.dag_id, "POST", DagAccessEntity.RUN, user, manager)
     asked = TriggerDAGRunPostBody(dag_run_id=body.run_id, conf=body.conf, logical_date=None)
     run = trigger_dag_run(body.dag_id, asked, dag_bag, user, session, request)
     note("kit_start_workflow", user, session, dag_id=body.dag_id, run_id=run.run_id)
-    return {"dag_id": run.dag_id, "run_id": run.run_id}
+    waits = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == run.dag_id))
+    return {"dag_id": run.dag_id, "run_id": run.run_id, "dag_paused": bool(waits)}
 
 
 @router.post("/workflows/{dag_id}/{run_id:path}/cancel", dependencies=[MAY_CHANGE, SAME_RUN])

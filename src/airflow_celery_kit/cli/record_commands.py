@@ -12,7 +12,7 @@ from rich.text import Text
 
 from airflow_celery_kit.cli.display import OUT, print_json
 from airflow_celery_kit.cli.machine_commands import json_option
-from airflow_celery_kit.cli.record_lines import story, task_table, workflow_table
+from airflow_celery_kit.cli.record_lines import Attempts, story, workflow_table
 from airflow_celery_kit.cli.run_commands import json_object
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.core.journal.statuses import Status
@@ -67,7 +67,7 @@ def list_tasks(limit: int, as_json: bool, **wanted: Any) -> None:
     found = asked("/tasks", wanted | {"limit": limit})
     if as_json:
         return print_json(found)
-    OUT.print(task_table(found["tasks"]) if found["tasks"] else "No such task is on record.")
+    OUT.print(Attempts(found["tasks"]) if found["tasks"] else "No such task is on record.")
     if found["next"]:
         OUT.print(Text(f"More than {limit}: narrow the list, or raise --limit.", style="dim"))
 
@@ -102,7 +102,7 @@ def show_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
     """Show one Dag run with its tasks."""
     run = asked(path_of(dag_id, run_id), {})
     found = run | {"tasks": asked("/tasks", {"dag_id": dag_id, "run_id": run_id, "limit": 500})["tasks"]}
-    print_json(found) if as_json else OUT.print(Group(workflow_table([found]), "", task_table(found["tasks"])))
+    print_json(found) if as_json else OUT.print(Group(workflow_table([found]), "", Attempts(found["tasks"])))
 
 
 @tasks.command("cancel")
@@ -166,7 +166,12 @@ def many(path: str, wanted: Mapping[str, Any], verb: str, as_json: bool) -> None
 def start_workflow(dag_id: str, conf: str | None, as_json: bool) -> None:
     """Start a run of a Dag. `kit run` does so too, unpauses the Dag and follows the run."""
     found = sent("/workflows", {"dag_id": dag_id, "conf": json_object(conf)})
-    done(found, f"{dag_id}: started {found['run_id']}", as_json)
+    waits = (
+        f"; {dag_id} is paused in Airflow: it waits until that is undone, 'kit run' does so"
+        if found["dag_paused"]
+        else ""
+    )
+    done(found, f"{dag_id}: started {found['run_id']}{waits}", as_json)
 
 
 @workflows.command("cancel")

@@ -1,9 +1,11 @@
 """Runs in: your shell; what people see of the journal's records: attempts and Dag runs as tables, one attempt's story."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -12,30 +14,31 @@ from airflow_celery_kit.cli.queue_lines import span
 ID = "id"
 # How wide columns are that stay whole.
 WHOLE = {ID: 36, "status": 10}
+# Narrower screens show these alone.
+WIDE, BRIEF = 130, ("task", "try", ID)
 COLOURS = {
     "SUCCESS": "green", "NO_DATA": "green", "FAILURE": "red", "TIMEOUT": "red", "CANCELLED": "magenta", "RETRY": "yellow", "PROCESSING": "cyan",
 }  # fmt: skip
 
 
-def task_table(found: list[dict[str, Any]]) -> Table:
-    """Return attempts as a table."""
-    table = plain_table("status", "task", "try", "queue", "worker", "created", "took", ID)
-    for one in found:
-        name = f"{one['dag_id']}/{one['run_id']}/{one['task_id']}" + (
-            f"[{one['map_index']}]" if (one["map_index"] or -1) >= 0 else ""
-        )
-        took = spent(one["started_at"], one["completed_at"])
-        cells = (
-            name,
-            str(one["attempt"] or ""),
-            one["queue"] or "",
-            one["worker"] or "",
-            short(one["created_at"]),
-            took,
-            one["id"],
-        )
-        table.add_row(coloured(one["status"]), *map(Text, cells))
-    return table
+@dataclass(frozen=True)
+class Attempts:
+    """Attempts as a table; on a narrow screen without what `kit tasks show` says too."""
+
+    found: list[dict[str, Any]]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        titles = [title for title in OF_ATTEMPT if options.max_width >= WIDE or title in BRIEF]
+        table = plain_table("status", *titles)
+        for one in self.found:
+            table.add_row(coloured(one["status"]), *(Text(str(OF_ATTEMPT[title](one) or "")) for title in titles))
+        yield table
+
+
+def name_of(one: dict[str, Any]) -> str:
+    """Return an attempt's task, with its Dag, run and map index."""
+    mapped = f"[{one['map_index']}]" if (one["map_index"] or -1) >= 0 else ""
+    return f"{one['dag_id']}/{one['run_id']}/{one['task_id']}{mapped}"
 
 
 def worker_table(found: list[dict[str, Any]]) -> Table:
@@ -78,7 +81,7 @@ def story(found: dict[str, Any]) -> Group:
             event["kind"],
             Text(", ".join(f"{name} {value}" for name, value in facts.items())),
         )
-    parts: list[Any] = [task_table([found]), "", waits, "", events]
+    parts: list[Any] = [Attempts([found]), "", waits, "", events]
     if found["error"]:
         parts += ["", Text(found["trace"] or found["error"], style="red")]
     return Group(*parts)
@@ -108,3 +111,14 @@ def spent(begun: str | None, ended: str | None) -> str:
     if not (begun and ended):
         return ""
     return span((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds())
+
+
+OF_ATTEMPT: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "task": name_of,
+    "try": lambda one: one["attempt"],
+    "queue": lambda one: one["queue"],
+    "worker": lambda one: one["worker"],
+    "created": lambda one: short(one["created_at"]),
+    "took": lambda one: spent(one["started_at"], one["completed_at"]),
+    ID: lambda one: one["id"],
+}
