@@ -168,7 +168,7 @@ def start_workflow(dag_id: str, conf: str | None, as_json: bool) -> None:
     found = sent("/workflows", {"dag_id": dag_id, "conf": json_object(conf)})
     waits = (
         f"; {dag_id} is paused in Airflow: it waits until that is undone, 'kit run' does so"
-        if found["dag_paused"]
+        if found.get("dag_paused")
         else ""
     )
     done(found, f"{dag_id}: started {found['run_id']}{waits}", as_json)
