@@ -28,6 +28,7 @@ DAG = "bench_wide_9"
 LOADS, OPEN_SECONDS, SETTLE_SECONDS = 5, 60, 10
 BAR_SECONDS, BAR_CORE = 1.0, 0.01
 # What each view shows once it has what it asked for.
+OWN = "/plugin/kit"
 VIEWS = {
     "overview": ("/plugin/kit?view=overview", "text=Succeeded or failed in the last hour"),
     "workflows": ("/plugin/kit?view=workflows", f"text={DAG}"),
@@ -122,11 +123,23 @@ def page(seen: dict[str, list[Paint]], shares: tuple[float, float]) -> str:
         cells = " | ".join(f"{value:.2f}" for value in middle(found))
         lines.append(f"| {name} | {cells} |")
     quiet, looked_at = shares
+    late = missed(seen)
     return "\n".join([
         *lines, "",
+        f"A first paint within {BAR_SECONDS:.0f} s is the bar of the kit's views; {'missed by: ' + ', '.join(late) if late else 'met by all'}.",
+        "",
         f"One person who looks at the overview costs all services together {looked_at - quiet:.1%} of a core: {looked_at:.1%} with,",
         f"{quiet:.1%} without, {OPEN_SECONDS} s each, twice in turn.",
     ]) + "\n"  # fmt: skip
+
+
+def missed(seen: dict[str, list[Paint]]) -> list[str]:
+    """Return which of the kit's own views are painted later than the bar, and where."""
+    own = {name: middle(found) for name, found in seen.items() if VIEWS[name][0].startswith(OWN)}
+    windows = {"a new window": lambda one: one.new_paint, "a cached one": lambda one: one.cached_paint}
+    return [
+        f"{name} in {window}" for name, one in own.items() for window, of in windows.items() if of(one) > BAR_SECONDS
+    ]
 
 
 def middle(found: list[Paint]) -> Paint:
@@ -152,8 +165,8 @@ def main() -> int:
             shares = cost(side, browser, login, where)
     PAGE.write_text(page(seen, shares))
     print(PAGE.read_text())
-    late = any(middle(found).cached_paint > BAR_SECONDS for found in seen.values())
-    return int(late or shares[1] - shares[0] > BAR_CORE)
+    late = missed(seen)
+    return int(bool(late) or shares[1] - shares[0] > BAR_CORE)
 
 
 if __name__ == "__main__":

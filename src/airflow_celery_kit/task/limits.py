@@ -12,12 +12,13 @@ def size_of(value: Any, what: str) -> int:
     """Return how many characters of JSON a value has. Raises ValueError, in the name of `what`, for what is no JSON, or too much of it."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-        size = len(text.encode().decode())
+        # Half of a pair of characters is none.
+        text.encode()
     except (TypeError, ValueError) as problem:
         raise ValueError(f"{what} takes what JSON can hold: {problem}") from problem
     if NUL in text:
         raise ValueError(f"{what} takes no character NUL: PostgreSQL keeps none")
-    if size > MOST_CHARACTERS:
+    if (size := len(text)) > MOST_CHARACTERS:
         raise ValueError(
             f"{what} takes {MOST_CHARACTERS} characters of JSON at most, not {size}: store the rest and name where"
         )

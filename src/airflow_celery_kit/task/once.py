@@ -43,7 +43,9 @@ def deduplicate(key: Any, work: Callable[[], T], wait: float = 600.0) -> T:
     if who is None:
         return work()
     if not is_wanted(environ):
-        raise RuntimeError("deduplicate needs the journal, which is off here: set JOURNAL=on")
+        raise RuntimeError(
+            "deduplicate needs the journal, which is off here: set JOURNAL=on, or KIT_JOURNAL_CONN in an Airflow of your own"
+        )
     keys, holder = Keys(environ[ADDRESS]), str(who.task)
     name = hashlib.sha256(f"{who.dag_id}\0{who.task_id}\0{written}".encode()).hexdigest()
     found = _taken(keys, name, holder, wait)
