@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_celery_kit.api.first_paint import FirstPaint
 from airflow_celery_kit.api.lazy import AtStart, Lazy
 from airflow_celery_kit.policies import strategies
 from airflow_celery_kit.scheduler import listener
@@ -26,4 +27,7 @@ class KitPlugin(AirflowPlugin):
             "url_route": "kit",
         }
     ]
-    fastapi_root_middlewares: ClassVar[list[Any]] = [{"name": "airflow_celery_kit", "middleware": AtStart}]
+    fastapi_root_middlewares: ClassVar[list[Any]] = [
+        {"name": "airflow_celery_kit at start", "middleware": AtStart},
+        {"name": "airflow_celery_kit first paint", "middleware": FirstPaint},
+    ]

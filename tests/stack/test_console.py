@@ -86,6 +86,26 @@ def test_a_run_is_started_watched_paused_resumed_and_cancelled(page: Page, stack
     keep(page, "console-workflow")
 
 
+def test_a_window_that_still_waits_for_airflow_s_ui_has_the_title_and_the_numbers(page: Page) -> None:
+    held: list[Any] = []
+
+    def hold(request: Any) -> None:
+        held.append(request)
+
+    page.route("**/static/assets/index-*.js", hold)
+    page.goto("/plugin/kit", wait_until="commit")
+    expect(page.get_by_role("heading", name="Tasks and workflows")).to_be_visible()
+    expect(page.get_by_text("PROCESSING", exact=True)).to_be_visible()
+    assert held, "the browser never asked for Airflow's UI"
+    expect(page.get_by_test_id("kit-console")).to_have_count(0)
+    keep(page, "console-first")
+    for one in held:
+        one.continue_()
+    expect(page.get_by_test_id("kit-console")).to_be_visible()
+    expect(page.get_by_text("Airflow's interface is on its way")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Tasks and workflows")).to_have_count(1)
+
+
 def test_a_running_task_is_cancelled_and_its_log_is_a_click_away(page: Page, stack: Stack) -> None:
     run = stack.start_dag("slow", {"seconds": 300})
     stack.wait_task("slow", run, "count", {"running"})
