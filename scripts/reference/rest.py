@@ -1,76 +1,16 @@
 """Runs in: `make docs`; rest.md, the kit's own part of the REST API."""
 
+from typing import Any
+
 from prometheus_client import generate_latest
 
 from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
+from airflow_celery_kit.api.answers.queues import Queues
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
-from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
+from airflow_celery_kit.api.snapshot import answer
+from reference.answers import answers_part, linked
 from reference.examples import EXAMPLE_SNAPSHOT
 from reference.markdown import code, json_block, listed, page, table
-
-FIELDS = {
-    "at": "When the controller looked last; null when it never did.",
-    "age_seconds": "How old that look is; the other times are as of that look.",
-    "stale": f"Whether there is no look, or it is older than {STALE_SECONDS:.0f} s.",
-    "reason": "The sentence that says why it is stale, empty otherwise.",
-    "queues": "Every queue to which a task was ever sent, or which a live worker serves; by name.",
-    "queues[].queue": "Its name.",
-    "queues[].scheduled": "Tasks that are due for it and wait in Airflow: for a slot of their pool, or below a limit of their Dag.",
-    "queues[].scheduled_oldest_seconds": "How long the first of these has been due; null where none is.",
-    "queues[].waiting": "Messages that wait in the broker.",
-    "queues[].oldest_seconds": "How long the oldest message waits, of the first and last thousand of each step; null where none does or says it.",
-    "queues[].slots": "Slots of live workers that take its tasks; a worker of several queues counts in each. Null while a worker does not say.",
-    "queues[].steps": "The priority steps in which messages wait. Step 0 is taken first, 9 last.",
-    "workers": "Every live worker.",
-    "workers[].name": "Its name.",
-    "workers[].held": "Messages in its hands: running, and taken ahead.",
-    "workers[].slots": "How many tasks it runs at a time; null while it does not say.",
-    "workers[].queues": "The queues that it serves.",
-    "workers[].drained": "Whether it was told to take no task, and heeds it.",
-    "workers[].busy": "The share of the CPU it may use that is in use, 0 to 1.",
-    "workers[].host": "The machine or container that it runs on.",
-    "workers[].since": "Since when it runs, in seconds since 1970.",
-    "delivered": "Messages that workers have taken and not acknowledged.",
-}
-# Fields of a record of the journal; a contract test compares them with its table.
-RECORD = {
-    "id": "Airflow's id of this attempt; each attempt has another.",
-    "dag_id": "Its Dag.",
-    "run_id": "Its Dag run.",
-    "task_id": "Its task.",
-    "map_index": "Its place among mapped tasks, -1 where it is none.",
-    "attempt": "Which try this is, from 1.",
-    "message": "Celery's id of its message.",
-    "queue": "Its queue.",
-    "pool": "Its pool.",
-    "priority": "Its priority weight.",
-    "operator": "Its operator.",
-    "worker": "Where it ran, or was taken.",
-    "state": "Airflow's last word; `replaced` once another attempt followed one that had not ended.",
-    "status": "PENDING, QUEUED, RECEIVED, PROCESSING, SUCCESS, FAILURE, RETRY, CANCELLED, TIMEOUT or NO_DATA.",
-    "created_at": "When it was asked for.",
-    "due_at": "When all that it waits for was done.",
-    "queued_at": "When Airflow decided to send it.",
-    "published_at": "When its message was in the broker.",
-    "received_at": "When a worker took it.",
-    "started_at": "When Airflow let it run.",
-    "completed_at": "When it ended.",
-    "lost_at": "When the process that ran it was lost.",
-    "changed_at": "When it was last heard of.",
-    "timed_out": "Whether its own time limit ended it.",
-    "cancelled": "Whether an operator ended it.",
-    "no_data": "Whether its code said that there was nothing to do.",
-    "instead_of": "The attempt before.",
-    "replaced_by": "The attempt after.",
-    "progress": "How far its code said that it is: `done`, `total`, `note`.",
-    "progress_at": "When it said so.",
-    "input": "What it was given, as Airflow shows it, secrets masked, and the SHA-256 of that; with one record only.",
-    "result": "What its code said that it made.",
-    "error": "Its error.",
-    "trace": "Its stack trace; with one record only.",
-    "events": "How many events are on record.",
-    "impossible": "How many of Airflow's words could not follow the one before.",
-}
 
 
 def rest_page() -> str:
@@ -106,11 +46,9 @@ def rest_page() -> str:
 
 def queues_part() -> list[str]:
     """The route for programs."""
-    rows = [(code(name), text) for name, text in FIELDS.items()]
     return [
         "## GET /kit/v1/queues",
-        "What waits, in JSON. `kit status` shows the same.",
-        table(("Field", "What it says"), rows),
+        f"What waits, in JSON. `kit status` shows the same. Answers with {linked(Queues)}.",
         json_block(answer(EXAMPLE_SNAPSHOT)),
     ]
 
@@ -131,27 +69,21 @@ def metrics_part() -> list[str]:
 
 
 def records_part() -> list[str]:
-    """The routes of tasks and workflows, as they describe themselves."""
-    parts = []
-    for route in (
-        *app.documents.routes,
-        *workers.router.routes,
-        *records.router.routes,
-        *actions.router.routes,
-        *bulk.router.routes,
-        *console_files.router.routes,
-    ):
-        asked = [parameter.alias for parameter in route.dependant.query_params]
-        remark = f"May be asked for by {listed(asked)}." if asked else ""
-        parts += [
-            f"## {' '.join(route.methods)} /kit/v1{route.path.replace(':path', '')}",
-            f"{route.description} {remark}".strip(),
-        ]
-    return [
-        *parts,
-        "## A task's record",
-        table(("Field", "What it says"), [(code(name), text) for name, text in RECORD.items()]),
+    """The other routes, as they describe themselves."""
+    routers = (app.documents, workers.router, records.router, actions.router, bulk.router, console_files.router)
+    routes = [route for router in routers for route in router.routes]
+    return [*(part for route in routes for part in route_part(route)), *answers_part([*app.router.routes, *routes])]
+
+
+def route_part(route: Any) -> tuple[str, str]:
+    """One route."""
+    asked = [parameter.alias for parameter in route.dependant.query_params]
+    remarks = [
+        f"May be asked for by {listed(asked)}." if asked else "",
+        f"Answers with {linked(route.response_model)}." if route.response_model else "",
     ]
+    path = route.path.replace(":path", "")
+    return f"## {' '.join(route.methods)} /kit/v1{path}", " ".join([route.description, *filter(None, remarks)])
 
 
 def worth_showing(line: str) -> bool:

@@ -23,6 +23,15 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import select, text
 
+from airflow_celery_kit.api.answers.actions import (
+    RunCancelled,
+    RunPaused,
+    RunResumed,
+    RunRetried,
+    RunStarted,
+    TaskCancelled,
+    TaskRetried,
+)
 from airflow_celery_kit.api.conditions import SAME_RUN, SAME_TASK
 from airflow_celery_kit.api.limits import NO_TEXT, is_text
 
@@ -64,18 +73,18 @@ class Start(BaseModel):
 
 
 @router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
-def cancel_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> dict[str, Any]:
+def cancel_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> TaskCancelled:
     """Cancel an attempt that has not ended: its process ends within seconds, its message leaves the broker, its status is CANCELLED."""
     ti = changeable(id, session, user, manager)
     if ti.state in State.finished:
         raise HTTPException(409, f"it has ended ({ti.state}): there is nothing to cancel")
     cancel(ti, user.get_name(), session)
     note("kit_cancel_task", user, session, ti)
-    return {"id": str(id), "cancelled": True}
+    return TaskCancelled(id=id, cancelled=True)
 
 
 @router.post("/tasks/{id}/retry", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
-def retry_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> dict[str, Any]:
+def retry_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthManagerDep) -> TaskRetried:
     """Run a task again that has ended, whatever its end was; what depends on it keeps its state."""
     ti = changeable(id, session, user, manager)
     if ti.state not in State.finished:
@@ -84,26 +93,26 @@ def retry_task(id: UUID, session: SessionDep, user: GetUserDep, manager: AuthMan
     note("kit_retry_task", user, session, ti)
     clear_task_instances([ti], session)
     session.flush()
-    return {"id": str(ti.id), "instead_of": str(id)}
+    return TaskRetried(id=ti.id, instead_of=id)
 
 
 @router.post("/workflows", dependencies=[MAY_START])
 def start_workflow(
     body: Start, session: SessionDep, user: GetUserDep, manager: AuthManagerDep, dag_bag: DagBagDep, request: Request
-) -> dict[str, Any]:
+) -> RunStarted:
     """Start a run of a Dag; while the Dag is paused in Airflow (`dag_paused`) it waits."""
     allowed(body.dag_id, "POST", DagAccessEntity.RUN, user, manager)
     asked = TriggerDAGRunPostBody(dag_run_id=body.run_id, conf=body.conf, logical_date=None)
     run = trigger_dag_run(body.dag_id, asked, dag_bag, user, session, request)
     note("kit_start_workflow", user, session, dag_id=body.dag_id, run_id=run.run_id)
     waits = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == run.dag_id))
-    return {"dag_id": run.dag_id, "run_id": run.run_id, "dag_paused": bool(waits)}
+    return RunStarted(dag_id=run.dag_id, run_id=run.run_id, dag_paused=bool(waits))
 
 
 @router.post("/workflows/{dag_id}/{run_id:path}/cancel", dependencies=[MAY_CHANGE, SAME_RUN])
 def cancel_workflow(
     dag_id: str, run_id: str, session: SessionDep, user: GetUserDep, dag_bag: DagBagDep
-) -> dict[str, Any]:
+) -> RunCancelled:
     """Cancel a run that has not ended: what runs ends within seconds, what waits never runs. Teardown tasks still tear down."""
     run = known_run(dag_id, run_id, session)
     if run.state in State.finished_dr_states:
@@ -118,11 +127,11 @@ def cancel_workflow(
     if len(waiting) == len(open_ones):
         run.set_state(DagRunState.FAILED)
     note("kit_cancel_workflow", user, session, dag_id=dag_id, run_id=run_id)
-    return {"dag_id": dag_id, "run_id": run_id, "cancelled": len(waiting)}
+    return RunCancelled(dag_id=dag_id, run_id=run_id, cancelled=len(waiting))
 
 
 @router.post("/workflows/{dag_id}/{run_id:path}/pause", dependencies=[MAY_CHANGE, SAME_RUN])
-def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
+def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> RunPaused:
     """Pause a run: what runs finishes, nothing further starts, and nothing of it holds a slot until it is resumed."""
     run = known_run(dag_id, run_id, session)
     if run.state in State.finished_dr_states:
@@ -135,11 +144,11 @@ def pause_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserD
         take_back(ti, session)
     tell_of_run(run, "run_paused", who, session)
     note("kit_pause_workflow", user, session, dag_id=dag_id, run_id=run_id)
-    return {"dag_id": dag_id, "run_id": run_id, "paused": True, "taken_back": len(back)}
+    return RunPaused(dag_id=dag_id, run_id=run_id, paused=True, taken_back=len(back))
 
 
 @router.post("/workflows/{dag_id}/{run_id:path}/resume", dependencies=[MAY_CHANGE, SAME_RUN])
-def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
+def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUserDep) -> RunResumed:
     """Let a paused run go on."""
     run = known_run(dag_id, run_id, session)
     if not session.execute(RESUME, {"dag_id": dag_id, "run_id": run_id}).rowcount:
@@ -147,13 +156,13 @@ def resume_workflow(dag_id: str, run_id: str, session: SessionDep, user: GetUser
     session.execute(WAKE, {"run": f"{dag_id}\n{run_id}"})
     tell_of_run(run, "run_resumed", user.get_name(), session)
     note("kit_resume_workflow", user, session, dag_id=dag_id, run_id=run_id)
-    return {"dag_id": dag_id, "run_id": run_id, "paused": False}
+    return RunResumed(dag_id=dag_id, run_id=run_id, paused=False)
 
 
 @router.post("/workflows/{dag_id}/{run_id:path}/retry", dependencies=[MAY_CHANGE, SAME_RUN])
 def retry_workflow(
     dag_id: str, run_id: str, session: SessionDep, user: GetUserDep, dag_bag: DagBagDep, dry_run: Annotated[bool, Body(embed=True)] = False
-) -> dict[str, Any]:  # fmt: skip
+) -> RunRetried:  # fmt: skip
     """Run again what has failed or was cancelled, and what depends on it; all else keeps its results."""
     run = known_run(dag_id, run_id, session)
     if run.state not in State.finished_dr_states:
@@ -167,7 +176,7 @@ def retry_workflow(
             tell(ti, "retry_asked", user.get_name(), session)
         note("kit_retry_workflow", user, session, dag_id=dag_id, run_id=run_id, extra={"tasks": names})
         clear_task_instances(again, session)
-    return {"dag_id": dag_id, "run_id": run_id, "tasks": len(again), "names": names, "dry_run": dry_run}
+    return RunRetried(dag_id=dag_id, run_id=run_id, tasks=len(again), names=names, dry_run=dry_run)
 
 
 def depending(dag: Any, tasks: list[TaskInstance]) -> list[TaskInstance]:

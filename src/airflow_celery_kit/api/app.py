@@ -9,10 +9,14 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
+from airflow_celery_kit.api.answers.document import Document
+from airflow_celery_kit.api.answers.plain import as_it_is
+from airflow_celery_kit.api.answers.queues import Queues
 from airflow_celery_kit.api.limits import Limits
 from airflow_celery_kit.api.metrics import QueueMetrics
 
 router, documents = APIRouter(), APIRouter()
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {"schema": {"type": "string"}}}}}
 
 
 def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
@@ -42,19 +46,19 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     return app
 
 
-@documents.get("/openapi.json")
-def openapi(request: Request) -> dict[str, Any]:
+@documents.get("/openapi.json", response_model=Document)
+def openapi(request: Request) -> Response:
     """Return what this page says, for programs: every route as an OpenAPI document."""
-    return request.app.openapi() | {"servers": [{"url": request.scope["root_path"]}]}
+    return as_it_is(request.app.openapi() | {"servers": [{"url": request.scope["root_path"]}]})
 
 
-@router.get("/queues")
-def queues(session: SessionDep) -> dict[str, Any]:
+@router.get("/queues", response_model=Queues)
+def queues(session: SessionDep) -> Response:
     """Return what waits in each queue and priority step, and how long."""
-    return snapshot.answer(snapshot.read(session))
+    return as_it_is(snapshot.answer(snapshot.read(session)))
 
 
-@router.get("/metrics", responses={200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {}}}})
+@router.get("/metrics", response_class=Response, responses=TEXT)
 def metrics(session: SessionDep) -> Response:
     """Return the same for Prometheus, in its text format."""
     text = generate_latest(QueueMetrics(snapshot.read(session)))

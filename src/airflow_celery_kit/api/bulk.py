@@ -13,6 +13,7 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_celery_kit.api.actions import MAY_CHANGE_TASKS, Name, cancel_task, retry_task
+from airflow_celery_kit.api.answers.actions import ManyChanged
 from airflow_celery_kit.api.records import ReaderDep, VisibleDep
 from airflow_celery_kit.core.journal.statuses import ENDED, WAITING, Status
 from airflow_celery_kit.journal.reader import MOST, Reader
@@ -41,7 +42,7 @@ class Many(BaseModel):
 @router.post("/tasks/cancel", dependencies=[MAY_CHANGE_TASKS])
 def cancel_many(
     body: Many, journal: ReaderDep, dags: VisibleDep, session: SessionDep, user: GetUserDep, manager: AuthManagerDep
-) -> dict[str, Any]:
+) -> ManyChanged:
     """Cancel the attempts that are open and fit, `count` of them; without `count` say how many they are and change nothing."""
     found = chosen(journal, body, dags, OPEN)
     return each(found, body.count, lambda id: cancel_task(id, session, user, manager))
@@ -50,7 +51,7 @@ def cancel_many(
 @router.post("/tasks/retry", dependencies=[MAY_CHANGE_TASKS])
 def retry_many(
     body: Many, journal: ReaderDep, dags: VisibleDep, session: SessionDep, user: GetUserDep, manager: AuthManagerDep
-) -> dict[str, Any]:
+) -> ManyChanged:
     """Retry the attempts that have ended and fit, `count` of them; without `count` say how many they are and change nothing."""
     found = [one for one in chosen(journal, body, dags, OVER) if not one["replaced_by"]]
     return each(found, body.count, lambda id: retry_task(id, session, user, manager))
@@ -68,11 +69,11 @@ def chosen(journal: Reader, body: Many, dags: list[str], statuses: tuple[Status,
     return page.records
 
 
-def each(found: list[dict[str, Any]], count: int | None, change: Callable[[UUID], Any]) -> dict[str, Any]:
+def each(found: list[dict[str, Any]], count: int | None, change: Callable[[UUID], Any]) -> ManyChanged:
     """Change each one, if their number is the one that the caller knows; what has changed meanwhile is left out and told."""
     names = [f"{one['dag_id']}/{one['run_id']}/{one['task_id']}" for one in found[:SHOWN]]
     if count is None:
-        return {"count": len(found), "changed": 0, "left_out": {}, "some": names}
+        return ManyChanged(count=len(found), changed=0, left_out={}, some=names)
     if count != len(found):
         raise HTTPException(409, f"there are {len(found)} now, not {count}: look again")
     left_out: dict[str, str] = {}
@@ -81,4 +82,4 @@ def each(found: list[dict[str, Any]], count: int | None, change: Callable[[UUID]
             change(UUID(one["id"]))
         except HTTPException as refused:
             left_out[one["id"]] = str(refused.detail)
-    return {"count": len(found), "changed": len(found) - len(left_out), "left_out": left_out, "some": names}
+    return ManyChanged(count=len(found), changed=len(found) - len(left_out), left_out=left_out, some=names)

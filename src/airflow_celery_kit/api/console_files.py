@@ -13,10 +13,13 @@ FOLDER = files("airflow_celery_kit.api").joinpath("console")
 # A page of before is asked about at each load, and answered in a line where nothing has changed.
 HEADERS = {"Cache-Control": "no-cache"}
 TYPE = "text/javascript"
-SCRIPT: dict[int | str, dict[str, Any]] = {200: {"content": {TYPE: {}}}, 304: {"description": "It is as it was."}}
+SCRIPT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {TYPE: {"schema": {"type": "string"}}}},
+    304: {"description": "It is as it was."},
+}
 
 
-@router.get("/console/{file}", dependencies=[MAY_READ], responses=SCRIPT)
+@router.get("/console/{file}", dependencies=[MAY_READ], response_class=Response, responses=SCRIPT)
 def console_file(file: str, request: Request) -> Response:
     """Return one file of the page."""
     known = {one.name: one for one in FOLDER.iterdir() if one.name.endswith(".js")}

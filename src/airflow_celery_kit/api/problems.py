@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 from starlette.exceptions import HTTPException
 
@@ -18,7 +18,7 @@ from airflow_celery_kit.journal.reader import AwayError
 class Problem(BaseModel):
     """A refusal."""
 
-    detail: str
+    detail: str = Field(description="The sentence that says why.")
 
 
 MEANINGS = {

@@ -8,8 +8,10 @@ from uuid import UUID
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
-from pydantic import BaseModel
 
+from airflow_celery_kit.api.answers.plain import as_it_is
+from airflow_celery_kit.api.answers.tasks import AttemptRecord, Attempts, Events
+from airflow_celery_kit.api.answers.workflows import Overview, RunRecord, Runs
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
 from airflow_celery_kit.core.journal.hops import hops
 from airflow_celery_kit.core.journal.statuses import Status
@@ -19,30 +21,9 @@ from airflow_celery_kit.journal.teller import ADDRESS
 router = APIRouter()
 MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
 MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
-Found = dict[str, Any]
 Word = Annotated[str | None, Query(max_length=250)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 Cursor = Annotated[str | None, Query(max_length=2000)]
-
-
-class Attempts(BaseModel):
-    """A page of attempts; `next` is the cursor of the next page."""
-
-    tasks: list[Found]
-    next: str | None
-
-
-class Runs(BaseModel):
-    """A page of Dag runs; `next` is the cursor of the next page."""
-
-    workflows: list[Found]
-    next: str | None
-
-
-class Events(BaseModel):
-    """What is on record of an attempt."""
-
-    events: list[Found]
 
 
 @cache
@@ -70,10 +51,10 @@ ReaderDep = Annotated[Reader, Depends(reader)]
 VisibleDep = Annotated[list[str], Depends(visible)]
 
 
-@router.get("/overview", dependencies=[MAY_READ])
-def overview(journal: ReaderDep, dags: VisibleDep) -> dict[str, Any]:
+@router.get("/overview", dependencies=[MAY_READ], response_model=Overview)
+def overview(journal: ReaderDep, dags: VisibleDep) -> Response:
     """Return how many attempts are in each status now, ended ones of the last hour only, and what ended in each of its minutes."""
-    return journal.overview.look(dags)
+    return as_it_is(journal.overview.look(dags))
 
 
 @router.get("/tasks", dependencies=[MAY_READ], response_model=Attempts, responses=UNCHANGED)
@@ -91,7 +72,7 @@ def tasks(
     return answer(_page("tasks", lambda: journal.tasks(wanted, limit, cursor)))
 
 
-@router.get("/tasks/{id}", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/tasks/{id}", dependencies=[MAY_READ], response_model=AttemptRecord, responses=UNCHANGED)
 def task(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> Response:
     """Return the whole record of one attempt, with the time that each hop took."""
     return answer(task_record(journal, dags, id))
@@ -116,7 +97,7 @@ def workflows(
 
 
 @router.get(
-    "/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS], response_model=Found, responses=UNCHANGED
+    "/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS], response_model=RunRecord, responses=UNCHANGED
 )
 def workflow(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: str, run_id: str) -> Response:
     """Return one Dag run, with the graph of its Dag as it was when the run was created: the version's `number`, `tasks`, what each comes after."""

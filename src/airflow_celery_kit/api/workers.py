@@ -9,11 +9,14 @@ from typing import Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_pool, requires_access_view
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Response
 from sqlalchemy import text
 
 from airflow_celery_kit.api import snapshot
 from airflow_celery_kit.api.actions import note
+from airflow_celery_kit.api.answers.actions import WorkerOrdered
+from airflow_celery_kit.api.answers.plain import as_it_is
+from airflow_celery_kit.api.answers.queues import Workers, WorkerState
 from airflow_celery_kit.worker.broker import DRAIN, WORK
 
 router = APIRouter()
@@ -28,11 +31,10 @@ ON CONFLICT (worker) DO UPDATE SET wanted = excluded.wanted, who = excluded.who,
 LIFT = text(
     "UPDATE kit.worker_order SET wanted = :wanted, who = :who, at = clock_timestamp() WHERE worker = :worker AND wanted <> :wanted"
 )
-WORKING, ASKED, DRAINING, DRAINED, RESUMING, AWAY = "working", "asked", "draining", "drained", "resuming", "away"
 
 
-@router.get("/workers", dependencies=[MAY_READ])
-def workers(session: SessionDep) -> dict[str, Any]:
+@router.get("/workers", dependencies=[MAY_READ], response_model=Workers)
+def workers(session: SessionDep) -> Response:
     """Return every live worker, and those that are away while they are to take no task.
 
     Its state is `working`, `asked` until it heeds the order, `draining` while it holds tasks, `drained`, `resuming` or `away`.
@@ -42,11 +44,12 @@ def workers(session: SessionDep) -> dict[str, Any]:
     live = {one["name"]: one for one in seen["workers"]}
     away = [name for name, order in orders.items() if name not in live and order.wanted == DRAIN]
     found = [shown(name, live.get(name), orders.get(name)) for name in sorted([*live, *away])]
-    return {name: seen[name] for name in ("at", "age_seconds", "stale", "reason")} | {"workers": found}
+    look = {name: seen[name] for name in ("at", "age_seconds", "stale", "reason")}
+    return as_it_is(look | {"workers": found})
 
 
 @router.post("/workers/{name}/drain", dependencies=[MAY_CHANGE])
-def drain_worker(name: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
+def drain_worker(name: str, session: SessionDep, user: GetUserDep) -> WorkerOrdered:
     """Have a worker take no task until it is resumed: what runs finishes, the process stays, also when it starts or connects again."""
     seen = looked(session)
     if name not in {one["name"] for one in seen.facts.get("workers", ())}:
@@ -55,7 +58,7 @@ def drain_worker(name: str, session: SessionDep, user: GetUserDep) -> dict[str, 
 
 
 @router.post("/workers/{name}/resume", dependencies=[MAY_CHANGE])
-def resume_worker(name: str, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
+def resume_worker(name: str, session: SessionDep, user: GetUserDep) -> WorkerOrdered:
     """Have a worker take tasks again."""
     looked(session)
     return ordered(LIFT, name, WORK, f"nobody has told {name} to take no task", session, user)
@@ -69,14 +72,14 @@ def looked(session: Any) -> snapshot.Snapshot:
     return seen
 
 
-def ordered(statement: Any, name: str, wanted: str, otherwise: str, session: Any, user: Any) -> dict[str, Any]:
+def ordered(statement: Any, name: str, wanted: str, otherwise: str, session: Any, user: Any) -> WorkerOrdered:
     """Leave an order and write it to Airflow's audit log. Raises HTTPException with `otherwise` where it changes nothing."""
     values = {"worker": name, "wanted": wanted, "who": user.get_name()}
     if not session.execute(statement, values).rowcount:
         raise HTTPException(409, otherwise)
     verb = "drain" if wanted == DRAIN else "resume"
     note(f"kit_{verb}_worker", user, session, extra={"worker": name})
-    return {"name": name, "wanted": wanted}
+    return WorkerOrdered(name=name, wanted=wanted)
 
 
 def shown(name: str, live: dict[str, Any] | None, order: Any) -> dict[str, Any]:
@@ -87,12 +90,12 @@ def shown(name: str, live: dict[str, Any] | None, order: Any) -> dict[str, Any]:
     return {"name": name, "state": state(live, drain), **known, **asked}
 
 
-def state(live: dict[str, Any] | None, drain: bool) -> str:
+def state(live: dict[str, Any] | None, drain: bool) -> WorkerState:
     """Return what a worker is doing, by its last report and by what it is to do."""
     if live is None:
-        return AWAY
+        return WorkerState.AWAY
     if not drain:
-        return RESUMING if live.get("drained") else WORKING
+        return WorkerState.RESUMING if live.get("drained") else WorkerState.WORKING
     if not live.get("drained"):
-        return ASKED
-    return DRAINING if live["held"] else DRAINED
+        return WorkerState.ASKED
+    return WorkerState.DRAINING if live["held"] else WorkerState.DRAINED

@@ -15,6 +15,8 @@ import psycopg2
 import pytest
 
 from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.controller.queues import queue_facts
+from airflow_celery_kit.controller.waiting import Due
 from airflow_celery_kit.journal.outbox import OutboxSupply
 from airflow_celery_kit.journal.sink import Sink
 from airflow_celery_kit.runtimes import services
@@ -63,6 +65,7 @@ INSERT INTO kit.seen (what, at, facts) VALUES ('queues', now() - make_interval(s
 ON CONFLICT (what) DO UPDATE SET at = excluded.at, facts = excluded.facts
 """
 WORKER = "airflow-worker-1"
+QUEUE = queue_facts("default", [{"step": 3, "waiting": 2, "oldest_seconds": None}], 4, Due(1, 2.5))
 
 
 @dataclass
@@ -174,12 +177,12 @@ def logged_in(settings: Settings, process: subprocess.Popen) -> httpx.Client:
 
 @pytest.fixture
 def seen(server: Server) -> Iterator[Callable[..., None]]:
-    """Writes what the controller saw, so many seconds ago: one worker, as it is told to be."""
+    """Writes what the controller saw, so many seconds ago: a queue, and one worker as it is told to be."""
 
     def write(age: float = 0, live: bool = True, **worker: Any) -> None:
         more = {"busy": 0.5, "host": "here", "since": time.time(), "drained": False}
         said = {"name": WORKER, "queues": ["default"], "slots": 4, "held": 0, **more, **worker}
-        server.query(SEEN, age, json.dumps({"queues": [], "delivered": 0, "workers": [said] if live else []}))
+        server.query(SEEN, age, json.dumps({"queues": [QUEUE], "delivered": 0, "workers": [said] if live else []}))
 
     yield write
     server.query("DELETE FROM kit.worker_order")

@@ -1,5 +1,6 @@
 """The REST API keeps what its OpenAPI document says, whatever it is asked: Schemathesis against a real api-server."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,18 @@ JSON = {"Content-Type": "application/json"}
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
 
 
-def schemathesis(server, folder: Path, who: httpx.Client, *options: str, **known: str) -> str:
+def schemathesis(server, folder: Path, who: httpx.Client, *options: str, learns: bool = True, **known: str) -> str:
     """Run Schemathesis with a seed; return what it said. The login stands in no argument, which `ps` shows.
 
-    `known` are values for parts of paths, so that it finds what is there.
+    `known` are values for parts of paths, so that it finds what is there. If it learns, it asks for what it has seen in answers too.
     """
     config = folder / "schemathesis.toml"
     parameters = "".join(f'"path.{name}" = "{value}"\n' for name, value in known.items())
-    config.write_text(f'[headers]\nAuthorization = "{who.headers["Authorization"]}"\n[parameters]\n{parameters}')
+    learning = "".join(
+        f"[phases.{phase}.extra-data-sources]\nresponses = {json.dumps(learns)}\n" for phase in ("coverage", "fuzzing")
+    )
+    login = f'[headers]\nAuthorization = "{who.headers["Authorization"]}"\n'
+    config.write_text(f"{login}[parameters]\n{parameters}{learning}")
     config.chmod(0o600)
     document = folder / "openapi.json"
     document.write_text(server.kit("/openapi.json").raise_for_status().text)
@@ -54,7 +59,7 @@ def test_whatever_is_asked_the_answer_is_one_of_the_document_and_what_is_refused
     seen(age=-100)
     server.start()
     before = server.snapshot()
-    print(schemathesis(server, tmp_path, server.api))
+    print(schemathesis(server, tmp_path, server.api, learns=False))
     assert server.snapshot() == before
 
 

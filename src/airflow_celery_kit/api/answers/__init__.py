@@ -1,0 +1,1 @@
+"""Runs in: airflow-apiserver; what the routes answer, field by field, kept empty."""
