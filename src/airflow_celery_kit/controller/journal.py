@@ -17,7 +17,8 @@ AHEAD_DAYS = 7
 DAYS = "KIT_JOURNAL_DAYS"
 MAKE = "SELECT journal.make_partitions(%s)"
 PRUNE = "SELECT journal.prune(%s, %s)"
-PRUNE_KEYS = "SELECT state.prune(%s)"
+# Those of whose runs none is left, and what tasks keep for each other.
+PRUNE_MORE = ("SELECT journal.prune_graphs(%s)", "SELECT state.prune(%s)")
 # The role's own limit is for the controller's looks.
 LONG = "SET LOCAL statement_timeout = '10min'"
 
@@ -40,8 +41,8 @@ def prune(connection: Any, days: int, dry: bool) -> dict[str, Any]:
         cursor.execute(LONG)
         cursor.execute(PRUNE, (days, dry))
         found: dict[str, Any] = cursor.fetchone()[0]
-        if not dry:
-            cursor.execute(PRUNE_KEYS, (days,))
+        for statement in () if dry else PRUNE_MORE:
+            cursor.execute(statement, (days,))
     return found
 
 

@@ -36,7 +36,8 @@ VERSION = "SELECT obj_description(to_regnamespace('kit'), 'pg_namespace')"
 FORGET = "DELETE FROM kit.withdrawal WHERE asked_at < now() - interval '1 day'"
 GRANTS = """
 GRANT USAGE ON SCHEMA journal TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA journal TO {role};
-GRANT INSERT ON journal.event TO {role}; GRANT EXECUTE ON FUNCTION journal.make_partitions, journal.prune TO {role};
+GRANT INSERT ON journal.event TO {role};
+GRANT EXECUTE ON FUNCTION journal.make_partitions, journal.prune, journal.prune_graphs TO {role};
 GRANT USAGE ON SCHEMA state TO {role}; GRANT EXECUTE ON FUNCTION state.take, state.finish, state.release, state.prune TO {role};
 """
 BY_HAND = "or have its owner run 'python -m airflow_celery_kit.scheduler.alone --role {role}'"

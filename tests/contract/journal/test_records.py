@@ -1,5 +1,6 @@
 """Records that are derived from events, on a real PostgreSQL: whatever the order and however often they are sent."""
 
+import contextlib
 import random
 import time
 import uuid
@@ -7,6 +8,7 @@ import uuid
 import psycopg2
 import pytest
 
+from airflow_celery_kit.controller.journal import prune
 from airflow_celery_kit.core.journal.hops import hops
 from airflow_celery_kit.core.journal.statuses import NEXT, OF_STATE, Status
 
@@ -234,5 +236,8 @@ def test_a_graph_stays_as_long_as_a_run_of_it_is_on_record(journal):
         *(graph | {"id": str(uuid.uuid4()), "at": at[one], "facts": graph["facts"] | {"version": one}} for one in at),
         run | {"id": str(uuid.uuid4()), "at": at[used], "facts": {"version": used}},
     )
-    journal.query("SELECT journal.prune(30, false)", role="kit")
+    with contextlib.closing(psycopg2.connect(journal.address("kit"))) as connection:
+        prune(connection, 30, dry=True)
+        assert journal.query("SELECT count(*) FROM journal.graph") == [(3,)]
+        prune(connection, 30, dry=False)
     assert {one for (one,) in journal.query("SELECT version::text FROM journal.graph")} == {used, fresh}
