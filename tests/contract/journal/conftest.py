@@ -13,6 +13,7 @@ from airflow_celery_kit.journal import install
 from airflow_celery_kit.journal.reader import Reader, engine_for
 from airflow_celery_kit.journal.sink import Sink
 from tests.contract.conftest import own_copy
+from tests.contract.journal.version_0001 import WRITE_0001
 from tests.contract.servers import Stack
 
 T0 = 1_800_000_000.0
@@ -23,15 +24,16 @@ class Journal:
     """The journal on a running server, by its three roles."""
 
     stack: Stack
+    database: str = "kit"
     refused: list[str] = field(default_factory=list)
 
-    def address(self, role: str, database: str = "kit") -> str:
+    def address(self, role: str, database: str | None = None) -> str:
         """A libpq URI with its password, for tests alone."""
         settings = self.stack.settings
         password = settings[
             {"kit": "KIT_DB_PASSWORD", "postgres": "POSTGRES_PASSWORD"}.get(role, f"{role.upper()}_PASSWORD")
         ]
-        return f"postgresql://{role}:{password}@127.0.0.1:{settings['POSTGRES_PORT']}/{database}"
+        return f"postgresql://{role}:{password}@127.0.0.1:{settings['POSTGRES_PORT']}/{database or self.database}"
 
     def query(self, statement: str, *values: Any, role: str = "postgres") -> list[tuple]:
         """Run one statement, committed at once."""
@@ -48,6 +50,10 @@ class Journal:
         sink = Sink(self.address(as_role))
         sink.write([json.dumps(event) for event in events], self.refused.extend)
         sink.drop()
+
+    def write_0001(self, *events: dict[str, Any], as_role: str = "journal_scheduler") -> None:
+        """Write events as the first version did."""
+        self.query(WRITE_0001, json.dumps(events), role=as_role)
 
     def task(self, id: str) -> dict[str, Any]:
         """The record of one attempt."""
