@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_celery_kit.api.actions import MAY_CHANGE_TASKS, Name, cancel_task, retry_task
 from airflow_celery_kit.api.answers.actions import ManyChanged
-from airflow_celery_kit.api.records import ReaderDep, VisibleDep
+from airflow_celery_kit.api.records import ReaderDep
+from airflow_celery_kit.api.visible import VisibleDep
 from airflow_celery_kit.core.journal.statuses import ENDED, WAITING, Status
 from airflow_celery_kit.journal.reader import MOST, Reader
 

@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import Depends, HTTPException
 
 from airflow_celery_kit.api.etags import Tags, is_one_of, tag_of
-from airflow_celery_kit.api.records import VisibleDep, reader, run_record, task_record
+from airflow_celery_kit.api.records import reader, run_record, task_record
+from airflow_celery_kit.api.visible import VisibleDep
 
 CHANGED = "it has changed since it was looked at: look again"
 

@@ -1,18 +1,20 @@
 """Runs in: airflow-apiserver; the routes of tasks and workflows. A user sees those of the Dags that Airflow lets them read."""
 
 import os
+from collections.abc import Container
 from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep, requires_access_dag
+from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
 from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.tasks import AttemptRecord, Attempts, Events
 from airflow_celery_kit.api.answers.workflows import Overview, RunRecord, Runs
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
+from airflow_celery_kit.api.visible import ReadableDep, VisibleDep
 from airflow_celery_kit.core.journal.hops import hops
 from airflow_celery_kit.core.journal.statuses import Status
 from airflow_celery_kit.journal.reader import MOST, PAGE, CursorError, Page, Reader, engine_for
@@ -42,13 +44,7 @@ def reader() -> Reader:
         raise HTTPException(503, f"KIT_JOURNAL_CONN cannot be used: {problem}") from problem
 
 
-def visible(user: GetUserDep, manager: AuthManagerDep) -> list[str]:
-    """Return the Dags that the user may read."""
-    return sorted(manager.get_authorized_dag_ids(user=user, method="GET"))
-
-
 ReaderDep = Annotated[Reader, Depends(reader)]
-VisibleDep = Annotated[list[str], Depends(visible)]
 
 
 @router.get("/overview", dependencies=[MAY_READ], response_model=Overview)
@@ -59,7 +55,7 @@ def overview(journal: ReaderDep, dags: VisibleDep) -> Response:
 
 @router.get("/tasks", dependencies=[MAY_READ], response_model=Attempts, responses=UNCHANGED)
 def tasks(
-    answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None,
+    answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None,
     run_id: Word = None, task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None, error: Word = None, limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Response:  # fmt: skip
@@ -68,18 +64,18 @@ def tasks(
         "dag_id": dag_id, "run_id": run_id, "task_id": task_id, "queue": queue, "worker": worker, "message": message, "error": error,
         "status": [str(one) for one in status] if status else None,
     }  # fmt: skip
-    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
+    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags.named(dag_id)}
     return answer(_page("tasks", lambda: journal.tasks(wanted, limit, cursor)))
 
 
 @router.get("/tasks/{id}", dependencies=[MAY_READ], response_model=AttemptRecord, responses=UNCHANGED)
-def task(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> Response:
+def task(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, id: UUID) -> Response:
     """Return the whole record of one attempt, with the time that each hop took."""
     return answer(task_record(journal, dags, id))
 
 
 @router.get("/tasks/{id}/events", dependencies=[MAY_READ], response_model=Events, responses=UNCHANGED)
-def events(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) -> Response:
+def events(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, id: UUID) -> Response:
     """Return everything that is on record of one attempt, in order."""
     task_record(journal, dags, id)
     return answer({"events": journal.events(id)})
@@ -87,35 +83,35 @@ def events(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, id: UUID) ->
 
 @router.get("/workflows", dependencies=[MAY_READ_RUNS], response_model=Runs, responses=UNCHANGED)
 def workflows(
-    answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
+    answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
     limit: Limit = PAGE, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
     """Return Dag runs, newest first, with the number of their tasks in each status."""
     given = {"dag_id": dag_id, "state": state}
-    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags}
+    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags.named(dag_id)}
     return answer(_page("workflows", lambda: journal.workflows(wanted, limit, cursor)))
 
 
 @router.get(
     "/workflows/{dag_id}/{run_id:path}", dependencies=[MAY_READ_RUNS], response_model=RunRecord, responses=UNCHANGED
 )
-def workflow(answer: AnswerDep, journal: ReaderDep, dags: VisibleDep, dag_id: str, run_id: str) -> Response:
+def workflow(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, dag_id: str, run_id: str) -> Response:
     """Return one Dag run, with the graph of its Dag as it was when the run was created: the version's `number`, `tasks`, what each comes after."""
     return answer(run_record(journal, dags, dag_id, run_id))
 
 
-def task_record(journal: Reader, dags: list[str], id: UUID) -> dict[str, Any]:
+def task_record(journal: Reader, dags: Container[str], id: UUID) -> dict[str, Any]:
     """Return the record of an attempt that the user may see. Raises HTTPException."""
     found = _known(journal.task(id), dags, f"no task {id} is on record")
     return found | {"hops": hops(found)}
 
 
-def run_record(journal: Reader, dags: list[str], dag_id: str, run_id: str) -> dict[str, Any]:
+def run_record(journal: Reader, dags: Container[str], dag_id: str, run_id: str) -> dict[str, Any]:
     """Return the record of a run that the user may see. Raises HTTPException."""
     return _known(journal.workflow(dag_id, run_id), dags, f"no run {run_id} of {dag_id} is on record")
 
 
-def _known(found: dict[str, Any] | None, dags: list[str], otherwise: str) -> dict[str, Any]:
+def _known(found: dict[str, Any] | None, dags: Container[str], otherwise: str) -> dict[str, Any]:
     """Return a record that the user may see. What they may not see is as good as not there."""
     if found is None or found["dag_id"] not in dags:
         raise HTTPException(404, otherwise)

@@ -148,7 +148,10 @@ BEGIN
     DELETE FROM kit.paused WHERE dag_id = OLD.dag_id AND run_id = OLD.run_id;
     IF OLD.state IN ('queued', 'running') THEN
         INSERT INTO kit.change (kind, dag_id, run_id, facts) VALUES ('run_removed', OLD.dag_id, OLD.run_id, jsonb_build_object(
-            'type', OLD.run_type, 'asked_by', OLD.triggered_by, 'asked_at', OLD.queued_at, 'started_at', OLD.start_date, 'ended_at', clock_timestamp()));
+            'type', OLD.run_type, 'asked_by', OLD.triggered_by, 'version', OLD.created_dag_version_id, 'logical_date', OLD.logical_date,
+            'asked_at', OLD.queued_at, 'started_at', OLD.start_date, 'ended_at', clock_timestamp(),
+            'conf', nullif(kit.json_or_nothing(OLD.conf::text), '{}')
+        ));
     END IF;
     RETURN NULL;
 END

@@ -140,6 +140,21 @@ def test_what_is_deleted_before_its_end_has_one_on_record(airflow, journal):
     assert (journal.task(open_one)["status"], journal.task(ended)["status"]) == ("CANCELLED", "SUCCESS")
 
 
+def test_a_run_that_is_deleted_keeps_what_was_known_of_it(airflow, journal):
+    airflow.query(
+        "INSERT INTO dag_run (dag_id, run_id, state, run_type, triggered_by, triggering_user_name, conf, queued_at, logical_date, "
+        "created_dag_version_id) VALUES ('sales', 'r1', 'running', 'manual', 'REST_API', 'anna', '{\"rows\": 3}', now(), now(), gen_random_uuid())",
+        **METADATA,
+    )
+    carry(airflow, journal)
+    changed = {"state", "completed_at", "changed_at"}
+    before = journal.reader.workflow("sales", "r1")
+    airflow.query("DELETE FROM dag_run", **METADATA)
+    carry(airflow, journal)
+    after = journal.reader.workflow("sales", "r1")
+    assert {name for name in after if after[name] != before[name]} == changed and after["state"] == "removed"
+
+
 def test_what_was_carried_is_gone_and_what_the_journal_did_not_take_stays(airflow, journal):
     asked(airflow, "queued")
     supply = OutboxSupply(lambda: connect(airflow), lambda value: value)

@@ -28,3 +28,25 @@ def test_a_run_keeps_the_graph_that_it_was_created_with(server):
     kept = server.query("SELECT tasks::text FROM journal.graph", database="kit")
     assert len(kept) == 2 and "hush" not in str(kept)
     assert "hush" not in str(server.query("SELECT facts FROM journal.event WHERE kind = 'graph'", database="kit"))
+
+
+def test_a_graph_outlives_its_dag(server):
+    """Airflow deletes runs and versions with a Dag, also of runs that have not ended."""
+    ended, open_one = server.start(), server.start()
+    server.api.patch(f"/api/v2/dags/sales/dagRuns/{ended}", json={"state": "success"}).raise_for_status()
+    server.carry()
+    before = server.kit(f"/workflows/sales/{ended}").json()["graph"]
+    try:
+        server.api.delete("/api/v2/dags/sales").raise_for_status()
+        server.carry()
+        assert server.query("SELECT count(*) FROM dag_version") == [(0,)]
+        for run, state in ((ended, "success"), (open_one, "removed")):
+            found = server.kit(f"/workflows/sales/{run}").raise_for_status().json()
+            assert (found["state"], found["graph"]) == (state, before) and before["tasks"] == GRAPH
+        named = server.kit("/workflows?dag_id=sales").raise_for_status().json()["workflows"]
+        assert {ended, open_one} <= {one["run_id"] for one in named}
+        assert server.kit("/workflows").json()["workflows"] == []
+        nobody = server.user("nobody", "Public").get(f"/kit/v1/workflows/sales/{ended}")
+        assert nobody.status_code == 403
+    finally:
+        run_once(server.stack.settings, READ)
