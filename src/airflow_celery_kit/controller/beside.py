@@ -112,6 +112,7 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
         "weights": seldom(lambda connections, *_: waiting.forget(connections.metadata)),
         "queues": show,
         "replies": seldom(partial(tidy, say)),
+        "old_orders": seldom(partial(forget, say), HOUR_SECONDS),
     }
     if journal.kept():
         after = int(os.environ.get(QUARANTINE) or 0) if is_on(os.environ) else 0
@@ -137,6 +138,12 @@ def order(say: Say, connections: Connections, *_: Any) -> None:
     orders = draining.asked(connections.metadata)
     if draining.tell(connections.broker, orders):
         say("orders", workers=orders)
+
+
+def forget(say: Say, connections: Connections, fence: Fence, _: float) -> None:
+    """Remove orders that nobody needs any more."""
+    if found := draining.forget(connections.broker, fence):
+        say("orders_forgotten", workers=found)
 
 
 def show(connections: Connections, fence: Fence, _: float) -> None:

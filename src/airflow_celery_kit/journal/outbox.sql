@@ -106,7 +106,7 @@ DO $$ BEGIN
     IF to_regrole('kit') IS NOT NULL THEN
         GRANT SELECT, UPDATE (done_at), DELETE ON kit.withdrawal TO kit;
         GRANT INSERT ON kit.change TO kit;
-        GRANT SELECT ON kit.worker_order TO kit;
+        GRANT SELECT, DELETE ON kit.worker_order TO kit;
     END IF;
 END $$;
 
