@@ -99,16 +99,13 @@ def queries(tasks: int) -> dict[str, Query]:
 @contextlib.contextmanager
 def filled(folder: Path, tasks: int) -> Iterator[Reader]:
     """Give a reader of a journal that holds so many attempts."""
-    settings = fresh_settings(folder)
-    with from_wheels(settings) as stack:
+    with from_wheels(fresh_settings(folder)) as stack:
         wait_for("PostgreSQL", stack.answers)
         make(stack)
-        address = f"postgresql://postgres:{settings['POSTGRES_PASSWORD']}@127.0.0.1:{settings['POSTGRES_PORT']}/kit"
-        with contextlib.closing(psycopg2.connect(address)) as connection:
+        with contextlib.closing(psycopg2.connect(stack.address("postgres", "kit"))) as connection:
             connection.autocommit = True
             fill(connection, tasks)
-        password = settings["JOURNAL_READER_PASSWORD"]
-        yield Reader(engine_for(f"postgresql://journal_reader:{password}@127.0.0.1:{settings['POSTGRES_PORT']}/kit"))
+        yield Reader(engine_for(stack.address("journal_reader", "kit")))
 
 
 def make(stack: Stack) -> None:

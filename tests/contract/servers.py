@@ -74,17 +74,19 @@ class Stack:
     freeze: Callable[[str], None]
     thaw: Callable[[str], None]
 
+    def address(self, role: str, database: str, password: str | None = None) -> str:
+        """A libpq URI with its password, for tests alone: a role of the kit's unless one is given."""
+        if password is None:
+            names = (f"{role.upper()}_DB_PASSWORD", f"{role.upper()}_PASSWORD")
+            password = next(self.settings[name] for name in names if name in self.settings.values)
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.settings['POSTGRES_PORT']}/{database}"
+
     def query(
         self, statement: str, *values, role: str = "postgres", database: str = "postgres", password: str | None = None
     ) -> list[tuple]:
         """Run one statement, committed at once, on a fresh connection; the superuser's unless told otherwise."""
-        known = self.settings["POSTGRES_PASSWORD" if role == "postgres" else f"{role.upper()}_DB_PASSWORD"]
-        with contextlib.closing(
-            psycopg2.connect(
-                host="127.0.0.1", port=self.settings["POSTGRES_PORT"], user=role, dbname=database,
-                password=known if password is None else password, connect_timeout=5,
-            )
-        ) as connection:  # fmt: skip
+        address = self.address(role, database, password)
+        with contextlib.closing(psycopg2.connect(address, connect_timeout=5)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement, values)

@@ -21,10 +21,7 @@ DAY, YEAR = 24, 365 * 24
 @pytest.fixture
 def forget(ready, controllers_client):
     """What the controller does once an hour, as its own roles."""
-    settings = ready.settings
-    with contextlib.closing(psycopg2.connect(
-        host="127.0.0.1", port=settings["POSTGRES_PORT"], user="kit", dbname="airflow", password=settings["KIT_DB_PASSWORD"]
-    )) as metadata:  # fmt: skip
+    with contextlib.closing(psycopg2.connect(ready.address("kit", "airflow"))) as metadata:
         yield lambda: draining.forget(Broker(controllers_client), lambda: database.transaction(metadata))
     ready.query("DELETE FROM kit.worker_order", **METADATA)
     for key in (*ready.valkey.keys(f"{REPORT_KEY}*"), ORDERS_KEY):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg2
 import pytest
 
 from airflow_celery_kit.journal import install
@@ -29,21 +28,11 @@ class Journal:
 
     def address(self, role: str, database: str | None = None) -> str:
         """A libpq URI with its password, for tests alone."""
-        settings = self.stack.settings
-        password = settings[
-            {"kit": "KIT_DB_PASSWORD", "postgres": "POSTGRES_PASSWORD"}.get(role, f"{role.upper()}_PASSWORD")
-        ]
-        return f"postgresql://{role}:{password}@127.0.0.1:{settings['POSTGRES_PORT']}/{database or self.database}"
+        return self.stack.address(role, database or self.database)
 
     def query(self, statement: str, *values: Any, role: str = "postgres") -> list[tuple]:
         """Run one statement, committed at once."""
-        connection = psycopg2.connect(self.address(role))
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return self.stack.query(statement, *values, role=role, database=self.database)
 
     def write(self, *events: dict[str, Any], as_role: str = "journal_scheduler") -> None:
         """Write events as a scheduler does, or a worker."""

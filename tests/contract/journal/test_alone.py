@@ -30,7 +30,7 @@ class Owner:
         self.query("airflows", TABLE)
 
     def address(self, database, role="anna", scheme="postgresql+psycopg2"):
-        return f"{scheme}://{role}:{role}@127.0.0.1:{self.stack.settings['POSTGRES_PORT']}/{database}"
+        return self.stack.address(role, database, role).replace("postgresql", scheme, 1)
 
     def connect(self, role="anna"):
         return psycopg2.connect(self.address("airflows", role, "postgresql"))

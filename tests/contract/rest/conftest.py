@@ -95,20 +95,13 @@ class Server:
 
     def carry(self) -> None:
         """Carry all events to the journal, as the scheduler does."""
-        supply = OutboxSupply(lambda: psycopg2.connect(self.address("airflow", "airflow")), lambda conf: conf)
-        sink = Sink(self.address("journal_scheduler", "kit"))
+        supply = OutboxSupply(lambda: psycopg2.connect(self.stack.address("airflow", "airflow")), lambda conf: conf)
+        sink = Sink(self.stack.address("journal_scheduler", "kit"))
         try:
             supply.carry(sink)
         finally:
             supply.drop()
             sink.drop()
-
-    def address(self, role: str, database: str) -> str:
-        """A libpq URI with its password, for tests alone."""
-        settings = self.stack.settings
-        known = {"airflow": "AIRFLOW_DB_PASSWORD", "kit": "KIT_DB_PASSWORD", "postgres": "POSTGRES_PASSWORD"}
-        password = settings[known.get(role, f"{role.upper()}_PASSWORD")]
-        return f"postgresql://{role}:{password}@127.0.0.1:{settings['POSTGRES_PORT']}/{database}"
 
     def query(self, statement: str, *values: Any, database: str = "airflow") -> list[tuple]:
         """Run one statement as the superuser."""

@@ -27,7 +27,7 @@ def test_a_worker_is_drained_and_resumed_and_each_step_is_seen(server, seen):
     seen(live=False)
     assert state(server) == "away"
     seen(drained=True)
-    with contextlib.closing(psycopg2.connect(server.address("kit", "airflow"))) as connection:
+    with contextlib.closing(psycopg2.connect(server.stack.address("kit", "airflow"))) as connection:
         assert draining.asked(connection) == {WORKER: "drain"}
     assert server.kit(f"/workers/{WORKER}/resume", "POST").status_code == 200
     assert state(server) == "resuming"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg2
 
 from airflow_celery_kit.knobs import fernet_key
 from tests.contract.servers import Stack, free_ports
@@ -41,7 +40,7 @@ class Airflow:
 
     def address(self, database: str) -> str:
         """A libpq URI of one of its databases, whose role has the same name."""
-        return f"postgresql://{database}:{database}@127.0.0.1:{self.servers.settings['POSTGRES_PORT']}/{database}"
+        return self.servers.address(database, database, password=database)
 
     def run(self, *arguments: str, **more: str) -> str:
         """Run a Python command to its end and return what it prints."""
@@ -89,13 +88,7 @@ class Airflow:
 
     def sql(self, database: str, statement: str, *values: Any) -> list[tuple]:
         """Run one statement in one of its databases."""
-        connection = psycopg2.connect(self.address(database))
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement, values)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return self.servers.query(statement, *values, role=database, database=database, password=database)
 
     @property
     def url(self) -> str:
