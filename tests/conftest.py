@@ -7,6 +7,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests import ending
+
 # Their bare asserts say what was compared, as those in test files do.
 pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.faults", "tests.contract.smoke.harness")
 
@@ -15,6 +17,18 @@ ROOM = 6 * 1024**3
 MOST = 3
 # The longest first and the second stack of each runtime late, so that processes end together and no three stacks start at once.
 SCOPES = ("faults-embedded", "stack-compose", "contract", "stack-embedded", "faults-compose", "stack", "unit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let SIGTERM end a session as Ctrl-C does."""
+    ending.heed_in(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Let test processes that were interrupted remove their stacks."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        ending.wait_for_test_processes(session)
 
 
 def pytest_xdist_auto_num_workers() -> int:

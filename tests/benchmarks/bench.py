@@ -8,6 +8,7 @@ a line of docs/reference/benchmarks.jsonl; the page is written from the last com
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -23,6 +24,7 @@ from tests.benchmarks import cpu, evidence, report
 from tests.benchmarks.progress import Shown, shown
 from tests.benchmarks.sides import NOTHING, Side, one_worker_afterwards, running
 from tests.benchmarks.workloads import WORKLOADS, Workload
+from tests.ending import heed
 from tests.stack.faults.evidence import commit, machine
 
 DEFAULT = "a,b,c1,c2"
@@ -150,4 +152,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    heed(signal.SIGTERM)
     sys.exit(main())

@@ -6,6 +6,7 @@ Writes docs/reference/measurements.md: what, how much, on which machine, when. N
 import os
 import platform
 import shutil
+import signal
 import statistics
 import tempfile
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from tests.ending import heed
 from tests.stack.conftest import RUNTIMES, missing
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.workspace import ROOT, copy_checkout
@@ -130,4 +132,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    heed(signal.SIGTERM)
     main()

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from airflow_celery_kit.runtimes import prepare
 from tests.benchmarks.evidence import FOLDER
 from tests.contract.conftest import own_copy
 from tests.contract.servers import Stack, fresh_settings, from_wheels, wait_for
+from tests.ending import heed
 from tests.stack.faults.evidence import machine
 
 PAGE = FOLDER / "journal.md"
@@ -186,4 +188,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    heed(signal.SIGTERM)
     sys.exit(main())

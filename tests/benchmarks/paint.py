@@ -6,6 +6,7 @@ with Airflow's own list of Dags, in new windows and in old ones. Writes docs/ref
 
 import contextlib
 import math
+import signal
 import statistics
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from tests.benchmarks import cpu
 from tests.benchmarks.evidence import FOLDER
 from tests.benchmarks.pages import FILL_EVENTS, FILL_RUNS, FILL_TASKS
 from tests.benchmarks.sides import Side, running
+from tests.ending import heed
 from tests.stack.faults.evidence import machine
 from tests.stack.harness.browser import SECONDS, chromium, logged_in, started
 
@@ -175,4 +177,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    heed(signal.SIGTERM)
     sys.exit(main())

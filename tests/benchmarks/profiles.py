@@ -3,6 +3,7 @@
 Writes docs/reference/profiles.md: a row for each figure, a column for each profile, machine and date. Nothing else may run meanwhile.
 """
 
+import signal
 import statistics
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from tests.benchmarks.evidence import FOLDER
 from tests.benchmarks.idle import IDLE_SECONDS, MB
 from tests.benchmarks.progress import shown
 from tests.benchmarks.sides import Side, running
+from tests.ending import heed
 from tests.stack.faults.evidence import machine
 from tests.stack.harness.wait import wait_for
 
@@ -135,4 +137,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    heed(signal.SIGTERM)
     sys.exit(main())
