@@ -59,7 +59,7 @@ def test_forks_of_forks_die_with_the_first_and_a_program_that_a_task_started_doe
         forks = [psutil.Process(pid) for pid in numbers if pid != program]
         family.kill()
         family.wait()
-        _, alive = psutil.wait_procs(forks, timeout=5)
+        _, alive = psutil.wait_procs(forks, timeout=30)
         assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
         assert psutil.Process(program).status() != psutil.STATUS_ZOMBIE
         os.kill(program, signal.SIGKILL)
