@@ -144,7 +144,7 @@ def say_everything(server, task: dict[str, Any]) -> None:
     }
     at = datetime.fromisoformat(task["changed_at"]).timestamp()
     lines = [Event(kind, Source.CODE, at + 1, subject, WORKER, said).line() for kind, said in facts.items()]
-    sink = Sink(server.address("journal_writer", "kit"))
+    sink = Sink(server.stack.address("journal_writer", "kit"))
     sink.write(lines, lambda refused: pytest.fail(str(refused)))
     sink.drop()
 
