@@ -3,13 +3,16 @@
 Kill the worker while it runs (`kit kill airflow-worker-1`): the next attempt does the parts that are left, and no other one.
 """
 
+import time
 from datetime import timedelta
 
 from airflow.sdk import dag, task
 
 from airflow_celery_kit.task import business_result, checkpoint, progress
 
-PARTS = 20
+PARTS = 30
+# So that there is time to look, and to kill the worker.
+PAUSE_SECONDS = 1
 SIZE = 5_000
 
 
@@ -22,10 +25,11 @@ def primes_between(first: int, last: int) -> int:
 
 @task(retries=2, retry_delay=timedelta(seconds=5))
 def count_in_parts() -> int:
-    """Count the primes below 100,000 in parts, each of them once, however often the worker dies."""
+    """Count the primes below 150,000 in parts, each of them once, however often the worker dies."""
     done, found = checkpoint.load([0, 0])
     for part in range(done, PARTS):
         found += primes_between(part * SIZE, (part + 1) * SIZE)
+        time.sleep(PAUSE_SECONDS)
         checkpoint.save([part + 1, found])
         progress(part + 1, PARTS, f"{found} primes so far")
     business_result({"primes": found})

@@ -83,6 +83,19 @@ def test_a_time_that_is_not_known_is_passed_over_and_none_is_less_than_nothing()
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("known", "hop"),
+    [
+        (("due_at", "queued_at", "published_at"), "waiting in the broker"), (("due_at", "queued_at"), "on its way to the broker"),
+        (("due_at", "queued_at", "published_at", "received_at"), "starting"), ((), "until it was due"),
+    ],
+)  # fmt: skip
+def test_what_was_cancelled_before_it_started_did_not_run(known, hop):
+    never = dict.fromkeys(("due_at", "queued_at", "published_at", "received_at", "started_at"))
+    found = hops(TASK | never | {name: TASK["created_at"] for name in known} | {"completed_at": AT.format(9)})
+    assert (found[-1]["hop"], found[-1]["until"]) == (hop, "completed_at")
+
+
 def test_a_run_has_its_progress_and_who_asked():
     run = {
         "dag_id": "sales", "run_id": "r1", "state": "running", "paused": False, "progress": "3/5",

@@ -27,7 +27,7 @@ FRESH = f"""
 {ENDED} UNION ALL
 SELECT NULL, status, count(*) FROM journal.task
 WHERE dag_id = ANY(:visible) AND status IN ('PENDING', 'QUEUED', 'RECEIVED', 'PROCESSING') GROUP BY status UNION ALL
-SELECT NULL, 'lost', coalesce(sum(CASE jsonb_typeof(facts -> 'lost') WHEN 'number' THEN least((facts ->> 'lost')::numeric, 1e9) END), 0)
+SELECT NULL, 'lost', coalesce(sum(CASE jsonb_typeof(facts -> 'lost') WHEN 'number' THEN least((facts ->> 'lost')::numeric, 1e9) END), 0)::bigint
 FROM journal.event WHERE kind = 'gap' AND at > now() - interval '7 days'
 """
 COLUMNS = {"SUCCESS": "done", "NO_DATA": "done", "FAILURE": "failed", "TIMEOUT": "failed", "RETRY": "failed"}
@@ -54,7 +54,7 @@ class Overview:
         rows = [*self._settled(tuple(visible), since, minute), *fresh]
         counts: Counter[str] = Counter()
         for _, status, number in rows:
-            counts[status] += int(number)
+            counts[status] += number
         return {
             "statuses": {str(status): counts[str(status)] for status in Status},
             "minutes": columns(minute, rows),

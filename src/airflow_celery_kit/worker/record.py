@@ -13,7 +13,7 @@ from airflow_celery_kit.journal.forwarder import Forwarder, SpoolSupply
 from airflow_celery_kit.journal.sink import Sink
 from airflow_celery_kit.journal.teller import ADDRESS, teller
 from airflow_celery_kit.scheduler.router import SUBJECT
-from airflow_celery_kit.worker import leaving
+from airflow_celery_kit.worker import deadline, leaving
 
 # Celery's words for what a worker does with a message, and the journal's.
 KINDS = {
@@ -45,14 +45,17 @@ def tell_of_death(supervisor: Any) -> None:
 
     What Airflow's supervisor itself has killed, because it was told to or could not reach the api-server, is none.
     """
-    code = supervisor._exit_code
+    code, timeout = supervisor._exit_code, deadline.missed(supervisor.pid)
     if not code or supervisor._terminal_state or supervisor.failed_heartbeats:
         return
     subject = Subject(task=str(supervisor.id))
     if -code in KILLERS:
         teller(Source.WORKER).tell(Kind.LOST, subject, death(f"its process was killed by {signal.Signals(-code).name}"))
+    elif timeout:
+        error = f"it did not heed its timeout of {timeout:g} s and its process was ended: its log says where it stood"
+        teller(Source.WORKER).tell(Kind.TIMED_OUT, subject, {"error": error})
     elif code > 0:
-        error = f"its process ended with exit code {code} and no word: its log says where it stood, if its timeout's watch ended it"
+        error = f"its process ended with exit code {code} and no word: its log is all that there is"
         teller(Source.WORKER).tell(Kind.ERROR, subject, {"error": error})
 
 

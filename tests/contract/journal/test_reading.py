@@ -125,6 +125,9 @@ def test_the_overview_counts_what_is_open_and_what_has_ended_in_each_minute_of_t
     assert {status: number for status, number in found["statuses"].items() if number} == {
         "SUCCESS": 2, "FAILURE": 1, "PROCESSING": 1,
     }  # fmt: skip
+    assert {type(one[name]) for one in found["minutes"] for name in ("done", "failed")} == {int}, (
+        "JSON has them as numbers"
+    )
     assert len(found["minutes"]) == 60 and found["minutes"][0]["at"] < found["minutes"][59]["at"]
     assert [(one["done"], one["failed"]) for one in found["minutes"] if one["done"] or one["failed"]] == [
         (1, 0),

@@ -13,19 +13,30 @@ HOPS = (
     ("started_at", "starting"),
     ("completed_at", "running"),
 )
+STARTS, ENDS = "started_at", "completed_at"
 
 
 def hops(task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return each hop of a record of `journal.task` with its seconds; times that are not known are passed over.
 
-    Clocks of several machines may differ by more than a hop takes: less than nothing is nothing.
+    What ended before it started did not run: it ended in the hop that it was in. Clocks of several machines may differ by more than a
+    hop takes: less than nothing is nothing.
     """
     found, before = [], _time(task["created_at"])
     for name, what in HOPS:
         if (now := _time(task[name])) is not None and before is not None:
-            found.append({"hop": what, "until": name, "seconds": round(max(0.0, (now - before).total_seconds()), 3)})
+            seconds = round(max(0.0, (now - before).total_seconds()), 3)
+            found.append(
+                {"hop": what if name != ENDS or task[STARTS] else _unfinished(task), "until": name, "seconds": seconds}
+            )
             before = now
     return found
+
+
+def _unfinished(task: Mapping[str, Any]) -> str:
+    """Return the first hop after the last time that is known, of what never started."""
+    known = [number for number, (name, _) in enumerate(HOPS) if name != ENDS and task[name] is not None]
+    return HOPS[known[-1] + 1 if known else 0][1]
 
 
 def _time(value: Any) -> datetime | None:
