@@ -2,14 +2,21 @@
 
 import json
 import logging
+import os
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import generate_latest
 
+from airflow_celery_kit.api.housekeeping_metrics import HousekeepingMetrics
 from airflow_celery_kit.core.housekeeping import Limits
 from airflow_celery_kit.housekeeping import Watched
+from airflow_celery_kit.journal.forwarder import SpoolSupply
+from airflow_celery_kit.journal.sink import Sink
+from airflow_celery_kit.journal.spool import Spool
 from airflow_celery_kit.rounds import Round
 from airflow_celery_kit.triggerer import watch
 
@@ -97,3 +104,36 @@ def test_the_file_is_read_again_and_a_wrong_one_leaves_the_old_one_in_force(tmp_
     path.write_bytes(b"\xff\xfe\x00")
     fresh = Watched(path)
     assert fresh.read() and fresh.limits is None and "is not a text file" in fresh.problem
+
+
+def test_what_the_journal_refused_goes_when_it_is_old_and_stays_while_the_limits_are_wrong(tmp_path: Path, monkeypatch):
+    limits = tmp_path / "housekeeping.yaml"
+    monkeypatch.setenv("KIT_HOUSEKEEPING_FILE", str(limits))
+    refused = tmp_path / "refused.jsonl"
+
+    def carry(text: str, days: float) -> bool:
+        limits.write_text(text)
+        refused.write_text("{}\n")
+        os.utime(refused, (time.time() - days * 86400,) * 2)
+        SpoolSupply(Spool(tmp_path, "here")).carry(Sink("nowhere"))
+        return refused.exists()
+
+    assert [carry("", 29), carry("", 31), carry("spool: 40d", 31), carry("spool: x", 31)] == [True, False, True, True]
+
+
+def test_metrics_say_what_was_removed_and_when_and_nothing_where_no_round_was():
+    facts = {
+        "controller": DONE | {"errors": [], "totals": {"celery_taskmeta": {"rows": 7, "bytes": 700}}},
+        "airflow": DONE | {"errors": ["x"], "totals": {}, "disk": {"used": 0.5}},
+    }
+    text = generate_latest(HousekeepingMetrics(facts)).decode()
+    for line in (
+        'kit_housekeeping_removed_total{what="celery_taskmeta"} 7.0',
+        'kit_housekeeping_removed_bytes_total{what="celery_taskmeta"} 700.0',
+        'kit_housekeeping_errors{part="airflow"} 1.0',
+        'kit_housekeeping_round_timestamp_seconds{part="controller"} 110.0',
+        "kit_housekeeping_disk_used_ratio 0.5",
+    ):
+        assert f"\n{line}\n" in text
+    empty = generate_latest(HousekeepingMetrics({})).decode().splitlines()
+    assert all(line.startswith("#") for line in empty)
