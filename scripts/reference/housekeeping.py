@@ -4,10 +4,14 @@ from airflow_celery_kit.core.housekeeping import BY_NAME, LIMITS, age, share, si
 from airflow_celery_kit.triggerer.tables import TABLES
 from reference.markdown import code, listed, page, table
 
-FORMS = {age: "an age: `30m`, `12h`, `90d`, `never`", size: "a size: `500MB`, `20GB`, `never`", share: "a share: `90%`, `never`"}
+FORMS = {
+    age: "an age: `30m`, `12h`, `90d`, `never`",
+    size: "a size: `500MB`, `20GB`, `never`",
+    share: "a share: `90%`, `never`",
+}
 OTHERS = {
     "results": ("airflow-controller", "`celery_taskmeta` in the database `celery`"),
-    "keys": ("airflow-controller", "control queues of workers that left, reply bindings without a queue, deliveries of nothing, reports without an end"),
+    "keys": ("airflow-controller", "control queues of workers that left, replies that nobody reads, deliveries of nothing"),
     "logs": ("airflow-triggerer", "files below the log folder, and folders that are empty for an hour"),
     "spool": ("airflow-scheduler, airflow-worker", "`refused.jsonl` in each one's own spool; not in the table of `kit housekeeping`"),
 }  # fmt: skip

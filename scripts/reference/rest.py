@@ -3,7 +3,6 @@
 from prometheus_client import generate_latest
 
 from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
-from airflow_celery_kit.api.housekeeping_metrics import FAMILIES
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
@@ -118,7 +117,7 @@ def queues_part() -> list[str]:
 
 def metrics_part() -> list[str]:
     """The route for Prometheus."""
-    rows = [(code(name), listed(labels), text) for name, (text, labels) in (GAUGES | FAMILIES).items()]
+    rows = [(code(name), listed(labels), text) for name, (text, labels) in GAUGES.items()]
     shown = [
         line for line in generate_latest(QueueMetrics(EXAMPLE_SNAPSHOT)).decode().splitlines() if worth_showing(line)
     ]

@@ -36,9 +36,9 @@ class Session:
         self.row = row or None
 
     def execute(self, statement):
-        """Answer the query for what waits; of housekeeping nothing is known."""
-        assert statement in (snapshot.READ, snapshot.READ_HOUSE)
-        return SimpleNamespace(one_or_none=lambda: self.row if statement is snapshot.READ else None)
+        """Answer the one query that there is."""
+        assert statement is snapshot.READ
+        return SimpleNamespace(one_or_none=lambda: self.row)
 
 
 NO_LOOK = Session()

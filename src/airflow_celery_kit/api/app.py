@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
-from airflow_celery_kit.api.housekeeping_metrics import HousekeepingMetrics
 from airflow_celery_kit.api.limits import Limits
 from airflow_celery_kit.api.metrics import QueueMetrics
 
@@ -58,6 +57,5 @@ def queues(session: SessionDep) -> dict[str, Any]:
 @router.get("/metrics", responses={200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {}}}})
 def metrics(session: SessionDep) -> Response:
     """Return the same for Prometheus, in its text format."""
-    queues_, house = snapshot.read(session), snapshot.read(session, snapshot.READ_HOUSE)
-    text = generate_latest(QueueMetrics(queues_)) + generate_latest(HousekeepingMetrics(house.facts if house else {}))
+    text = generate_latest(QueueMetrics(snapshot.read(session)))
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

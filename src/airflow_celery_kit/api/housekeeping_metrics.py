@@ -25,21 +25,23 @@ class HousekeepingMetrics:
     def collect(self) -> Iterator[Metric]:
         """Return every family."""
         families = {name: family_of(name) for name in FAMILIES}
-        for name, labels, value in self._samples():
+        for name, labels, value in samples(self.facts):
             families[name].add_metric(labels, value)
         yield from families.values()
 
-    def _samples(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
-        for part in PARTS:
-            said = self.facts.get(part, {})
-            for what, total in said.get("totals", {}).items():
-                yield "kit_housekeeping_removed_total", (what,), total["rows"]
-                yield "kit_housekeeping_removed_bytes_total", (what,), total["bytes"]
-            if said.get("ended_at"):
-                yield "kit_housekeeping_round_timestamp_seconds", (part,), said["ended_at"]
-                yield "kit_housekeeping_errors", (part,), len(said["errors"])
-        if disk := self.facts.get("airflow", {}).get("disk"):
-            yield "kit_housekeeping_disk_used_ratio", (), disk["used"]
+
+def samples(facts: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """Return each value with its name and labels; nothing where no round was."""
+    for part in PARTS:
+        said = facts.get(part, {})
+        for what, total in said.get("totals", {}).items():
+            yield "kit_housekeeping_removed_total", (what,), total["rows"]
+            yield "kit_housekeeping_removed_bytes_total", (what,), total["bytes"]
+        if said.get("ended_at"):
+            yield "kit_housekeeping_round_timestamp_seconds", (part,), said["ended_at"]
+            yield "kit_housekeeping_errors", (part,), len(said["errors"])
+    if disk := facts.get("airflow", {}).get("disk"):
+        yield "kit_housekeeping_disk_used_ratio", (), disk["used"]
 
 
 def family_of(name: str) -> Any:

@@ -12,7 +12,6 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 STALE_SECONDS = 30.0
 # The age is measured by the clock that wrote the time.
 READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'queues'")
-READ_HOUSE = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'housekeeping'")
 NEVER = "no controller has looked at the broker: one runs in the kit's own stacks, see 'kit status' there"
 
 
@@ -30,13 +29,13 @@ class Snapshot:
         return self.age_seconds > STALE_SECONDS
 
 
-def read(session: Any, query: Any = READ) -> Snapshot | None:
-    """Return the last look, as a query names it, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
+def read(session: Any) -> Snapshot | None:
+    """Return the last look, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
 
     Where the kit is installed alone, the table is not there either.
     """
     try:
-        row = session.execute(query).one_or_none()
+        row = session.execute(READ).one_or_none()
     except (ProgrammingError, OperationalError) as problem:
         if isinstance(problem.orig, psycopg2.OperationalError):
             raise

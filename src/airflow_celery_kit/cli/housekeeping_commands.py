@@ -26,6 +26,8 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 def housekeeping(choice: Any, dry_run: bool, as_json: bool) -> None:
     """Remove now what config/housekeeping.yaml does not keep. The controller's loop does so by itself, round after round."""
     _, runtime = opened(choice)
+    # One line says that nothing runs, before there is any progress to show.
+    runtime.names()
     parts = []
     with steps() as shown:
         for service, module in PARTS.items():
