@@ -4,7 +4,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_celery_kit.core.housekeeping import LIMITS, LIVE, Limits, LimitsError, parse
@@ -99,7 +99,10 @@ PATHS = st.sampled_from(
         "dag_processor/a.log",
     ]
 )
-FILES = st.dictionaries(PATHS, st.tuples(st.integers(0, 5 * MB), st.floats(0, 90 * DAY)))
+FILES = st.dictionaries(
+    PATHS,
+    st.tuples(st.sampled_from([0, 1, MB // 2, MB, 3 * MB]), st.integers(0, 400).map(lambda hours: hours * 6 * 3600.0)),
+)
 LIMIT = st.fixed_dictionaries(
     {
         "logs": st.sampled_from(["1h", "1d", "30d", "never"]),
@@ -109,6 +112,7 @@ LIMIT = st.fixed_dictionaries(
 ).map(Limits)
 
 
+@settings(max_examples=400)
 @given(FILES, st.sets(st.sampled_from(RUNS)), LIMIT, st.sampled_from([0.0, 1.0, 3e6, 1e12]))
 def test_what_goes_is_old_or_too_much_the_least_recently_written_first_and_never_in_use(files, busy, limits, too_much):
     logs = [Log(path, size, age) for path, (size, age) in files.items()]
