@@ -5,7 +5,7 @@ Which rows are old is Airflow's to say (`airflow.utils.db_cleanup`, the code of 
 removes by key what may be in use by then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,8 @@ from airflow_celery_kit import patching
 from airflow_celery_kit.triggerer.in_use import ENDED, GONE
 
 BATCH = 500
+# Rows that one search finds; whether each is still old and in nobody's use is asked again with its batch, which reads no others.
+SEARCH = 20_000
 WRITTEN_AGAINST = {"_build_query": "b5f572b9000f", "_TableConfig": "2ef8bec29918"}
 # By limit. What depends on a row comes before it, so that no row takes many others with it in one transaction.
 TABLES = {
@@ -54,6 +56,7 @@ class Table:
             stays = text(filter_).bindparams(before=before) if ":before" in filter_ else text(filter_)
             config.extra_filters = [*(config.extra_filters or ()), stays]
         self.config = config
+        self.waiting: list[tuple[Any, ...]] = []
         self.keys = inspect(connection.engine).get_pk_constraint(name)["constrained_columns"]
         self.of_runs = "run_id" in {one["name"] for one in inspect(connection.engine).get_columns(name)}
 
@@ -68,24 +71,35 @@ class Table:
 
     def remove_some(self) -> tuple[int, int]:
         """Remove a batch in a transaction of its own; return how many rows and bytes. Raises SQLAlchemyError, then nothing is changed."""
+        self.waiting = self.waiting or self._search()
+        some, self.waiting = self.waiting[:BATCH], self.waiting[BATCH:]
+        if not some:
+            return 0, 0
         with self.connection.begin():
-            picked = list(self._picked())
+            picked = list(self._picked(some))
             if picked:
                 keys = tuple_(*map(column, self.keys))
                 gone = table(self.name, *map(column, self.keys)).delete().where(keys.in_([key for key, _ in picked]))
                 self.connection.execute(gone)
         return len(picked), sum(size for _, size in picked)
 
-    def _picked(self) -> Iterator[tuple[tuple[Any, ...], int]]:
-        wanted = [*self.keys, *(("dag_id", "run_id") if self.of_runs else ())]
-        columns = [literal_column(f"base.{name}").label(f"c{at}") for at, name in enumerate(wanted)]
+    def _search(self) -> list[tuple[Any, ...]]:
+        with self.connection.begin():
+            return [tuple(row) for row in self.connection.execute(self._query(*self._columns(self.keys)).limit(SEARCH))]
+
+    def _picked(self, some: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], int]]:
+        columns = self._columns([*self.keys, *(("dag_id", "run_id") if self.of_runs else ())])
         query = self._query(*columns, literal_column("pg_column_size(base.*)").label("size"))
-        rows = self.connection.execute(query.limit(BATCH).with_for_update(of=table("base"), skip_locked=True)).all()
+        query = query.where(tuple_(*(literal_column(f"base.{name}") for name in self.keys)).in_(some))
+        rows = self.connection.execute(query.with_for_update(of=table("base"), skip_locked=True)).all()
         held = self._held({tuple(row[-3:-1]) for row in rows}) if self.of_runs and self.name != "dag_run" else None
         for row in rows:
             # A row of the audit log may name a run that is gone.
             if held is None or tuple(row[-3:-1]) in held:
                 yield tuple(row[: len(self.keys)]), row[-1]
+
+    def _columns(self, names: Iterable[str]) -> list[Any]:
+        return [literal_column(f"base.{name}").label(f"c{at}") for at, name in enumerate(names)]
 
     def _held(self, runs: set[tuple[str, str]]) -> set[tuple[str, str]]:
         if self.name == "log" or not runs:

@@ -31,7 +31,7 @@ def a_run(
     """A run that began and ended so many days ago, with tasks in the states given, each with an XCom; return the run's name."""
     number = next(NUMBER)
     run = f"{kind}__{number}"
-    ended = {} if state in ("queued", "running") else {"days_end_date": days}
+    ended = {"days_updated_at": days} if state in ("queued", "running") else {"days_end_date": days}
     id_ = house.add(
         "dag_run",
         dag_id=dag,
