@@ -22,7 +22,7 @@ WHERE date_done < now() AT TIME ZONE 'utc' - %(age)s * interval '1 s' AND (date_
 ORDER BY date_done, id LIMIT %(most)s
 """
 # One that was written to meanwhile is young again.
-REMOVE = "DELETE FROM celery_taskmeta WHERE id = ANY(%(ids)s) AND date_done < now() AT TIME ZONE 'utc' - %(age)s * interval '1 s'"
+REMOVE = "SELECT kit_forget_results(%(ids)s::bigint[], %(age)s * interval '1 s')"
 
 Row = tuple[Any, int, str, int, float]
 
@@ -70,4 +70,4 @@ def remove(results: Any, old: list[Row], age: float) -> tuple[int, int]:
     """Remove results in one short transaction; return how many, and their bytes."""
     with results, results.cursor() as cursor:
         cursor.execute(REMOVE, {"ids": [one[1] for one in old], "age": age})
-        return cursor.rowcount, sum(one[3] for one in old)
+        return int(cursor.fetchone()[0]), sum(one[3] for one in old)

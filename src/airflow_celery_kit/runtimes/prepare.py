@@ -57,9 +57,20 @@ GRANT UPDATE (slots), INSERT ON slot_pool TO kit;
 GRANT USAGE ON SEQUENCE slot_pool_id_seq TO kit;
 """
 RESULTS_GRANTS = """
-GRANT SELECT, INSERT, UPDATE, DELETE ON celery_taskmeta TO kit;
+GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
 GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
 CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status = 'STARTED';
+-- The controller may remove results that are old, and no others: the executor still asks for a young one.
+CREATE OR REPLACE FUNCTION kit_forget_results(ids bigint[], age interval) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH gone AS (
+        DELETE FROM celery_taskmeta
+        WHERE id = ANY(ids) AND date_done < now() AT TIME ZONE 'utc' - greatest(age, interval '1 hour') RETURNING id
+    )
+    SELECT count(*) FROM gone
+$$;
+REVOKE ALL ON FUNCTION kit_forget_results FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kit_forget_results TO kit;
 """
 
 # What a prepared database was prepared for stands in its comment, with the data itself.

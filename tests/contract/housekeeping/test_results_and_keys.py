@@ -60,6 +60,13 @@ def test_old_results_go_and_those_that_somebody_may_ask_for_stay(house: House):
     assert facts["controller"]["totals"]["celery_taskmeta"]["rows"] == len(gone)
 
 
+def test_the_controllers_role_removes_no_result_that_is_young_whatever_it_asks_for(house: House):
+    kept, _ = a_result(house, "young", 0.02), a_result(house, "old", 0.1)
+    ask = "SELECT kit_forget_results((SELECT array_agg(id) FROM celery_taskmeta), interval '0')"
+    assert house.stack.query(ask, role="kit", database="celery") == [(1,)]
+    assert results(house) == {kept}
+
+
 def test_keys_go_once_their_owner_has_been_gone_for_an_hour(house: House):
     client = house.stack.valkey
     member = lambda queue: SEPARATOR.join(("", "", queue))  # noqa: E731
