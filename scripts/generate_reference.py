@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reference.checkout import ROOT
 from reference.commands import commands_page
+from reference.housekeeping import housekeeping_page
 from reference.knobs import knobs_page
 from reference.processes import processes_page
 from reference.rest import rest_page
@@ -26,6 +27,7 @@ PAGES = {
     "processes.md": processes_page,
     "rest.md": rest_page,
     "secrets.md": secrets_page,
+    "housekeeping.md": housekeeping_page,
 }
 
 

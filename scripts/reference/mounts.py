@@ -15,7 +15,7 @@ WHY_WRITABLE = {
     ("airflow-init", "logs"): "Airflow opens its log folder at start",
     ("airflow-scheduler", "logs"): "Airflow opens its log folder at start",
     ("airflow-dag-processor", "logs"): "one log for each Dag file",
-    ("airflow-triggerer", "logs"): "logs of deferred tasks",
+    ("airflow-triggerer", "logs"): "logs of deferred tasks; old logs are removed from here",
     ("airflow-flower", TMP): "the name of the instance, written at start for the health check",
 }
 WHY_WRITABLE_ELSE = {

@@ -166,4 +166,6 @@ def ready(prepared):
     prepared.query(preparation.RESULTS_GRANTS, **RESULTS)
     yield prepared
     prepared.query(DROP, **METADATA)
-    prepared.query("DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS)
+    prepared.query(
+        "DROP FUNCTION kit_forget_results; DROP TABLE celery_taskmeta; DROP SEQUENCE task_id_sequence", **RESULTS
+    )

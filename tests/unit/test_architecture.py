@@ -24,6 +24,7 @@ IMPORT_AIRFLOW = (
     "task/",
     "api/",
     "dag_processor/",
+    "triggerer/",
     "runtimes/prepare.py",
 )
 PROBES = [name for name in MODULES if name.startswith("probes/")]

@@ -95,6 +95,8 @@ def test_removing_data_is_meant_only_with_yes_or_an_answer(kit, unchanged):
         ["resume"],
         ["run", "chains"],
         ["airflow", "version"],
+        ["housekeeping", "--dry-run"],
+        ["housekeeping", "--json"],
     ],
     ids=" ".join,
 )

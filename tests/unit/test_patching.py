@@ -16,6 +16,7 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
     from airflow.sdk.execution_time import comms, supervisor, task_runner
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+    from airflow.utils import db_cleanup
     from celery.backends import database
     from celery.concurrency.asynpool import AsynPool
     from celery.worker.consumer.consumer import Consumer
@@ -23,6 +24,7 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     from airflow_celery_kit.api import layers, threads
     from airflow_celery_kit.dag_processor import permissions, requests
     from airflow_celery_kit.scheduler import beginnings, mapped, pace, wake
+    from airflow_celery_kit.triggerer import tables
     from airflow_celery_kit.worker import adapters, deadline, log_levels, result_backend, slots, task_supervisor
 
     adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
@@ -44,12 +46,13 @@ def changes() -> list[tuple[object, dict[str, str]]]:
         (database, result_backend.WRITTEN_AGAINST),
         (Consumer, slots.WRITTEN_AGAINST),
         (AsynPool, slots.POOL_WRITTEN_AGAINST),
+        (db_cleanup, tables.WRITTEN_AGAINST),
     ]
 
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 42
+    assert sum(len(against) for _, against in found) == 44
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

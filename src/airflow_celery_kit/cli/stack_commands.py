@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from airflow_celery_kit import env_file, rules
+from airflow_celery_kit import env_file, housekeeping, rules
 from airflow_celery_kit import status as look
 from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report, steps
 from airflow_celery_kit.cli.machine_commands import json_option
@@ -98,6 +98,7 @@ def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:
     with exclusive(root), steps() as shown:
         settings = initialise(root, shown.say)
         rules.load(root / "config" / "routing.yaml")
+        housekeeping.load(root / "config" / "housekeeping.yaml")
         runtime = choose(settings, choice.runtime)
         if workers is not None:
             settings = env_file.record(settings, {"WORKERS": str(workers)})

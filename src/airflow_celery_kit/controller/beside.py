@@ -15,6 +15,7 @@ import valkey
 from airflow_celery_kit import instance
 from airflow_celery_kit.controller import draining, journal, quarantine, queues, seen, waiting, withdrawing
 from airflow_celery_kit.controller.database import Fence
+from airflow_celery_kit.controller.housekeeping import Housekeeping
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
 from airflow_celery_kit.controller.sight import Connections
@@ -113,6 +114,7 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
         "queues": show,
         "replies": seldom(partial(tidy, say)),
         "old_orders": seldom(partial(forget, say), HOUR_SECONDS),
+        "housekeeping": seldom(Housekeeping(say).look),
     }
     if journal.kept():
         after = int(os.environ.get(QUARANTINE) or 0) if is_on(os.environ) else 0

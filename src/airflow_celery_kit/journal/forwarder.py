@@ -5,10 +5,13 @@ While the database is away they wait where they are. Nothing here may stop the p
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.journal.sink import Sink
 from airflow_celery_kit.journal.spool import Spool, lines_of
 
@@ -23,6 +26,7 @@ BATCH = 500
 # What a process that leaves may take to carry on what it still has; another one carries on the rest.
 LEAVE_SECONDS = 5.0
 REFUSED = "refused.jsonl"
+LOOK_SECONDS = 3600.0
 
 
 class Supply(Protocol):
@@ -40,6 +44,7 @@ class SpoolSupply:
     """Events in files."""
 
     spool: Spool
+    looked: float = 0.0
 
     def carry(self, sink: Sink) -> int:
         """See `Supply`. What the database refuses for ever is kept beside the spool."""
@@ -50,10 +55,23 @@ class SpoolSupply:
                     sink.write(lines, self._keep)
                     carried += len(lines)
                 taken.unlink(missing_ok=True)
+        self._forget_refused()
         return carried
 
     def drop(self) -> None:
         """See `Supply`."""
+
+    def _forget_refused(self) -> None:
+        """Remove what was refused once it is as old as config/housekeeping.yaml says; asked once an hour, where there is any."""
+        path, now = self.spool.folder / REFUSED, time.time()
+        if now - self.looked < LOOK_SECONDS or not path.is_file():
+            return
+        self.looked = now
+        from airflow_celery_kit import housekeeping
+
+        with suppress(ConfigurationError, FileNotFoundError):
+            if now - path.stat().st_mtime > housekeeping.from_environment()["spool"]:
+                path.unlink()
 
     def _keep(self, lines: Sequence[str]) -> None:
         log.warning("%d event is not one that the journal takes, kept in %s", len(lines), self.spool.folder / REFUSED)

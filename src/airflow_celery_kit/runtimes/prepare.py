@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from airflow_celery_kit import rules
+from airflow_celery_kit import housekeeping, rules
 from airflow_celery_kit.controller import pools
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
@@ -60,12 +60,23 @@ RESULTS_GRANTS = """
 GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
 GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
 CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status = 'STARTED';
+-- The controller may remove results that are old, and no others: the executor still asks for a young one.
+CREATE OR REPLACE FUNCTION kit_forget_results(ids bigint[], age interval) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    WITH gone AS (
+        DELETE FROM celery_taskmeta
+        WHERE id = ANY(ids) AND date_done < now() AT TIME ZONE 'utc' - greatest(age, interval '1 hour') RETURNING id
+    )
+    SELECT count(*) FROM gone
+$$;
+REVOKE ALL ON FUNCTION kit_forget_results FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION kit_forget_results TO kit;
 """
 
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 10
+KIT_SCHEMA = 14
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "; ".join(
     f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold")
@@ -182,10 +193,11 @@ def add_to_databases() -> None:
 
 
 def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
-    """Return the rules of config/routing.yaml. Raises SystemExit with one line when they, or the priority policy, cannot be used."""
+    """Return the rules of config/routing.yaml. Raises SystemExit with one line when they, the policy, or config/housekeeping.yaml cannot be used."""
     sys.path.append(environment.get("AIRFLOW__CORE__PLUGINS_FOLDER", ""))
     try:
         found = rules.from_environment(environment)
+        housekeeping.from_environment(environment)
     except ConfigurationError as problem:
         raise SystemExit(str(problem)) from problem
     for name in {

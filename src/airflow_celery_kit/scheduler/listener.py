@@ -40,6 +40,13 @@ def keep_a_journal_alone() -> None:
         alone.install()
 
 
+def keep_house() -> None:
+    """Let the triggerer do its part of the housekeeping."""
+    from airflow_celery_kit.triggerer import watch
+
+    watch.install()
+
+
 def lighten_parsing() -> None:
     """Let the Dag processor look less often for what is there."""
     from airflow_celery_kit.dag_processor import permissions, requests
@@ -50,6 +57,7 @@ def lighten_parsing() -> None:
 # Airflow calls the hook before a job knows its own type; only a process that runs such a job has loaded its runner.
 CHANGES = {
     "airflow.jobs.scheduler_job_runner": (wake_the_scheduler, ask_for_less, keep_a_journal),
+    "airflow.jobs.triggerer_job_runner": (keep_house,),
     "airflow.jobs.dag_processor_job_runner": (preload.for_parsing, lighten_parsing),
 }
 # Nothing of Airflow is changed that nobody has asked to be changed.

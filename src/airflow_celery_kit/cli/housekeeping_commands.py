@@ -1,0 +1,84 @@
+"""Runs in: your shell; `kit housekeeping`, a round by hand."""
+
+import json
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from airflow_celery_kit.cli.display import ERR, OUT, print_json, steps
+from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.cli.stack_commands import opened
+
+# What each part reaches with the rights that it has anyway.
+PARTS = {
+    "airflow-controller": "airflow_celery_kit.controller.housekeeping",
+    "airflow-triggerer": "airflow_celery_kit.triggerer.housekeeping",
+}
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what would go and change nothing.")
+@json_option
+@click.pass_obj
+def housekeeping(choice: Any, dry_run: bool, as_json: bool) -> None:
+    """Remove now what config/housekeeping.yaml does not keep. The controller's loop does so by itself, round after round."""
+    _, runtime = opened(choice)
+    # One line says that nothing runs, before there is any progress to show.
+    runtime.names()
+    parts = []
+    with steps() as shown:
+        for service, module in PARTS.items():
+            shown.say(f"{'looking at' if dry_run else 'cleaning'} what {service} reaches")
+            command = ["python", "-m", module, *(["--dry-run"] if dry_run else [])]
+            parts.append(json.loads(runtime.ask(service, command).splitlines()[-1]))
+    found = whole(parts, dry_run)
+    if as_json:
+        return print_json(found)
+    OUT.print(table(found))
+    for error in found["errors"]:
+        ERR.print(error, style="red", markup=False)
+
+
+def whole(parts: list[dict[str, Any]], dry: bool) -> dict[str, Any]:
+    """Return both parts as one."""
+    return {
+        "dry_run": dry,
+        "complete": all(part["complete"] for part in parts),
+        "rows": [row for part in parts for row in part["rows"]],
+        "errors": [error for part in parts for error in part["errors"]],
+        "disk": next((part["disk"] for part in parts if part.get("disk")), None),
+    }
+
+
+def table(found: dict[str, Any]) -> Table:
+    """Return a round as a table; in a dry run nothing was removed."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("what", "kept for", "too old", "oldest", "size", "would go" if found["dry_run"] else "removed"):
+        made.add_column(title, justify="left" if title == "what" else "right")
+    for row in found["rows"]:
+        removed = row["rows"] if found["dry_run"] else row["removed"]
+        oldest = duration(row["oldest_seconds"]) if row["rows"] else ""
+        kept = f"{row['limit']} {row['keeps']}"
+        made.add_row(Text(row["what"]), kept, f"{row['rows']:,}", oldest, size(row["bytes"]), f"{removed:,}")
+    return made
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the largest unit of which there are two or more."""
+    length, unit = next(((length, unit) for length, unit in UNITS if seconds >= 2 * length), UNITS[-1])
+    return f"{seconds / length:.0f} {unit}"
+
+
+def size(count: float) -> str:
+    """Return bytes in the unit that leaves a number below a thousand."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+COMMANDS = (housekeeping,)
