@@ -11,6 +11,7 @@ from pathlib import Path
 from reference.checkout import ROOT
 from reference.commands import commands_page
 from reference.knobs import knobs_page
+from reference.metrics import metrics_page
 from reference.processes import processes_page
 from reference.rest import rest_page
 from reference.secrets import secrets_page
@@ -26,6 +27,7 @@ PAGES = {
     "processes.md": processes_page,
     "rest.md": rest_page,
     "secrets.md": secrets_page,
+    "metrics.md": metrics_page,
 }
 
 

@@ -20,6 +20,7 @@ EXAMPLE_WORKER = worker_facts(
         "slots": 4,
         "queues": ["default"],
         "busy": 0.62,
+        "memory_bytes": 734_003_200,
         "host": "machine-1",
         "since": 1_769_860_800.0,
     },

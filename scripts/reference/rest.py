@@ -1,9 +1,6 @@
 """Runs in: `make docs`; rest.md, the kit's own part of the REST API."""
 
-from prometheus_client import generate_latest
-
 from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
-from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
 from reference.markdown import code, json_block, listed, page, table
@@ -28,6 +25,7 @@ FIELDS = {
     "workers[].queues": "The queues that it serves.",
     "workers[].drained": "Whether it was told to take no task, and heeds it.",
     "workers[].busy": "The share of the CPU it may use that is in use, 0 to 1.",
+    "workers[].memory_bytes": "Resident memory of all its processes; what they share counts in each.",
     "workers[].host": "The machine or container that it runs on.",
     "workers[].since": "Since when it runs, in seconds since 1970.",
     "delivered": "Messages that workers have taken and not acknowledged.",
@@ -117,16 +115,10 @@ def queues_part() -> list[str]:
 
 def metrics_part() -> list[str]:
     """The route for Prometheus."""
-    rows = [(code(name), listed(labels), text) for name, (text, labels) in GAUGES.items()]
-    shown = [
-        line for line in generate_latest(QueueMetrics(EXAMPLE_SNAPSHOT)).decode().splitlines() if worth_showing(line)
-    ]
     return [
         "## GET /kit/v1/metrics",
-        "The same for Prometheus, in its text format 0.0.4. All of them are gauges. "
-        "[How do I watch the queues with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
-        table(("Metric", "Labels", "What it says"), rows),
-        "\n".join(["```", *shown, "```"]),
+        "Everything that Prometheus may want to know, in its text format 0.0.4: [every metric](metrics.md). "
+        "[How do I watch it with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
     ]
 
 
@@ -152,8 +144,3 @@ def records_part() -> list[str]:
         "## A task's record",
         table(("Field", "What it says"), [(code(name), text) for name, text in RECORD.items()]),
     ]
-
-
-def worth_showing(line: str) -> bool:
-    """Whether a line of the example teaches something: no comment, no empty step."""
-    return not line.startswith("#") and ('step="' not in line or 'step="3"' in line)

@@ -220,6 +220,12 @@ GROUPS = (
             Knob("JOURNAL_DAYS", "how many days what has ended stays in the journal", "90", pattern=COUNT),
             Knob("JOURNAL", "keep a record of every task and workflow: `on` or `off`", "on", pattern=r"on|off"),
             Knob(
+                "METRICS_DAGS",
+                "how many Dags have metrics of their own; all others count as `other`",
+                "50",
+                pattern=FEW_OR_NONE,
+            ),
+            Knob(
                 "KIT_PROFILE",
                 "`latency`, `balanced` or `economy`: what is traded between speed and rest",
                 "balanced",

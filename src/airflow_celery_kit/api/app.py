@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
 from airflow_celery_kit.api.limits import Limits
-from airflow_celery_kit.api.metrics import QueueMetrics
+from airflow_celery_kit.api.metrics import collector
 
 router, documents = APIRouter(), APIRouter()
 
@@ -56,6 +56,6 @@ def queues(session: SessionDep) -> dict[str, Any]:
 
 @router.get("/metrics", responses={200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {}}}})
 def metrics(session: SessionDep) -> Response:
-    """Return the same for Prometheus, in its text format."""
-    text = generate_latest(QueueMetrics(snapshot.read(session)))
+    """Return everything that Prometheus may want to know, in its text format."""
+    text = generate_latest(collector(session, records.reader_or_none()))
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

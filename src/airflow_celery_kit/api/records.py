@@ -61,6 +61,14 @@ def reader() -> Reader:
         raise HTTPException(503, f"KIT_JOURNAL_CONN cannot be used: {problem}") from problem
 
 
+def reader_or_none() -> Reader | None:
+    """Return the reader, None where there is no journal, or its address is none."""
+    try:
+        return reader()
+    except HTTPException:
+        return None
+
+
 def visible(user: GetUserDep, manager: AuthManagerDep) -> list[str]:
     """Return the Dags that the user may read."""
     return sorted(manager.get_authorized_dag_ids(user=user, method="GET"))

@@ -13,7 +13,7 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import draining, journal, quarantine, queues, seen, waiting, withdrawing
+from airflow_celery_kit.controller import counting, draining, journal, quarantine, queues, seen, waiting, withdrawing
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
@@ -115,6 +115,10 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
     }
     if journal.kept():
         after = int(os.environ.get(QUARANTINE) or 0) if is_on(os.environ) else 0
+        dags = counting.most_dags()
+        found["counts"] = seldom(
+            lambda connections, *_: counting.count_up(connections.journal, dags), counting.EVERY_SECONDS
+        )
         found["quarantine"] = partial(set_aside, say, after)
         found["journal"] = seldom(partial(look_after_journal, say), HOUR_SECONDS)
     return found

@@ -1,0 +1,80 @@
+"""What Prometheus reads of a real api-server: in its own format, every metric that is documented and no other."""
+
+import shutil
+import subprocess
+
+import psycopg2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from airflow_celery_kit.api.metrics import FAMILIES
+from airflow_celery_kit.controller import counting
+
+MORE = "(?:_bucket|_sum|_count)?"
+
+
+@pytest.fixture
+def counted(server, seen):
+    """A look, a run that has ended, and everything counted up."""
+    seen(memory_bytes=123_456_789)
+    run = server.start()
+    server.query("UPDATE task_instance SET state = 'success' WHERE run_id = %s", run)
+    server.query("UPDATE dag_run SET state = 'success' WHERE run_id = %s", run)
+    server.carry()
+    connection = psycopg2.connect(server.address("kit", "kit"))
+    counting.count_up(connection, 50, settle=0)
+    connection.close()
+    return server
+
+
+def test_every_metric_is_there_with_its_kind_and_its_labels(counted):
+    families = {
+        one.name: one for one in text_string_to_metric_families(counted.kit("/metrics").raise_for_status().text)
+    }
+    assert {name: one.type for name, one in families.items()} == {
+        name.removesuffix("_total"): one.kind for name, one in FAMILIES.items()
+    }  # fmt: skip
+    for name, family in FAMILIES.items():
+        labels = {tuple(sorted(set(one.labels) - {"le"})) for one in families[name.removesuffix("_total")].samples}
+        assert labels <= {tuple(sorted(family.labels))}, name
+
+
+def test_what_happened_is_in_it(counted):
+    text = counted.kit("/metrics").text
+    assert 'kit_tasks_ended_total{dag_id="sales",queue="default",status="SUCCESS"}' in text
+    assert 'kit_runs_ended_total{dag_id="sales",state="success"}' in text
+    assert 'kit_worker_memory_bytes{worker="airflow-worker-1"} 1.23456789e+08' in text
+    assert "kit_journal_up 1.0" in text and "kit_journal_waiting_events 0.0" in text
+
+
+def test_two_scrapes_without_news_say_the_same(counted):
+    changing = ("kit_queues_seen", "kit_journal_waiting_oldest")
+    first, second = (
+        [line for line in counted.kit("/metrics").text.splitlines() if not line.startswith(changing)] for _ in range(2)
+    )
+    assert first == second
+
+
+def test_prometheus_own_linter_has_nothing_to_say(counted):
+    if not (promtool := shutil.which("promtool")):
+        pytest.skip("no promtool here: 'python3 scripts/install_promtool.py' installs it")
+    ended = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=counted.kit("/metrics").text,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
+
+
+def test_a_journal_that_is_away_takes_its_own_metrics_with_it_alone(counted):
+    counted.query("ALTER ROLE journal_reader NOLOGIN")
+    counted.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'journal_reader'")
+    try:
+        text = counted.kit("/metrics").raise_for_status().text
+    finally:
+        counted.query("ALTER ROLE journal_reader LOGIN")
+    assert "kit_journal_up 0.0" in text and "kit_tasks_ended_total{" not in text
+    assert 'kit_worker_up{worker="airflow-worker-1"} 1.0' in text
