@@ -1,16 +1,19 @@
 """Runs in: airflow-apiserver; the routes below /kit/v1, behind Airflow's own login and permissions."""
 
+import os
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import get_user, requires_access_view
+from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
 from airflow_celery_kit.api.limits import Limits
 from airflow_celery_kit.api.metrics import collector
+from airflow_celery_kit.api.scrape import TOKEN_FILE, Scrape, token_in
 
 router, documents = APIRouter(), APIRouter()
 
@@ -39,7 +42,19 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     app.include_router(console_files.router)
     problems.install(app)
     app.add_middleware(Limits)
+    app.add_middleware(Scrape, token=token_in(os.environ.get(TOKEN_FILE)), metrics=scraped)
     return app
+
+
+def scraped() -> bytes:
+    """Return the metrics, with a session of its own."""
+    with create_session(scoped=False) as session:
+        return metrics_of(session)
+
+
+def metrics_of(session: Any) -> bytes:
+    """Return everything that Prometheus may want to know, in its text format."""
+    return generate_latest(collector(session, records.reader_or_none()))
 
 
 @documents.get("/openapi.json")
@@ -57,5 +72,4 @@ def queues(session: SessionDep) -> dict[str, Any]:
 @router.get("/metrics", responses={200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {}}}})
 def metrics(session: SessionDep) -> Response:
     """Return everything that Prometheus may want to know, in its text format."""
-    text = generate_latest(collector(session, records.reader_or_none()))
-    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(metrics_of(session), media_type=CONTENT_TYPE_PLAIN_0_0_4)

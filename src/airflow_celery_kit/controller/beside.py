@@ -13,7 +13,16 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import counting, draining, journal, quarantine, queues, seen, waiting, withdrawing
+from airflow_celery_kit.controller import (
+    counting,
+    draining,
+    journal,
+    quarantine,
+    queues,
+    seen,
+    waiting,
+    withdrawing,
+)
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering

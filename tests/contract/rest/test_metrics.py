@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 
+import httpx
 import psycopg2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -53,6 +54,29 @@ def test_two_scrapes_without_news_say_the_same(counted):
         [line for line in counted.kit("/metrics").text.splitlines() if not line.startswith(changing)] for _ in range(2)
     )
     assert first == second
+
+
+def test_the_token_opens_the_metrics_and_nothing_else(counted):
+    url = f"{counted.api.base_url}/kit/v1"
+    token = (counted.stack.settings.secrets / "metrics_token").read_text().strip()
+
+    def ask(path, method="GET", **headers):
+        return httpx.request(method, f"{url}{path}", headers=headers, trust_env=False)
+
+    scrape = ask("/metrics", Authorization=f"Bearer {token}")
+    assert scrape.status_code == 200 and "kit_journal_up 1.0" in scrape.text
+    assert scrape.headers["content-type"] == counted.kit("/metrics").headers["content-type"]
+    for wrong in (token[:-1], f"{token}x", "", "Bearer"):
+        assert ask("/metrics", Authorization=f"Bearer {wrong}").status_code == 401
+    assert ask("/metrics").status_code == 401
+    assert ask(f"/metrics?token={token}").status_code == 401
+    for path in ("/queues", "/tasks", "/openapi.json", "/metrics/", "//metrics", "/../metrics"):
+        assert ask(path, Authorization=f"Bearer {token}").status_code in (401, 404), path
+    assert ask("/metrics", "POST", Authorization=f"Bearer {token}").status_code in (401, 405)
+    other = httpx.get(
+        f"{counted.api.base_url}/api/v2/dags", headers={"Authorization": f"Bearer {token}"}, trust_env=False
+    )
+    assert other.status_code == 401
 
 
 def test_prometheus_own_linter_has_nothing_to_say(counted):

@@ -159,12 +159,14 @@ CREATE FUNCTION journal.add_times(notes journal.uncounted[], attempts journal.at
         buckets = (SELECT array_agg(known_count + fresh_count ORDER BY place) FROM unnest(known.buckets, excluded.buckets) WITH ORDINALITY AS pair (known_count, fresh_count, place))
 $$;
 
--- Attempts whose hops are to be told as spans, oldest end first; and that they were.
+-- Attempts whose hops are to be told as spans, oldest end first; and that they were. What nobody took for a day is let go.
 CREATE FUNCTION journal.to_trace(most integer) RETURNS SETOF jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, journal AS $$
-    SELECT to_jsonb(task) - ARRAY['input', 'trace', 'result', 'progress'] FROM untraced JOIN task ON task.id = untraced.task ORDER BY completed_at LIMIT most
+    SELECT to_jsonb(known) - ARRAY['input', 'trace', 'result', 'progress', 'error'] FROM untraced JOIN task AS known ON known.id = untraced.task
+    ORDER BY known.completed_at LIMIT most
 $$;
 CREATE FUNCTION journal.were_traced(tasks uuid[]) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, journal AS $$
-    DELETE FROM untraced WHERE task = ANY (tasks) OR NOT EXISTS (SELECT FROM task AS known WHERE known.id = untraced.task)
+    DELETE FROM untraced WHERE task = ANY (tasks)
+        OR NOT EXISTS (SELECT FROM task AS known WHERE known.id = untraced.task AND known.completed_at > now() - interval '1 day')
 $$;
 
 DO $$
