@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs in: your shell; gives a Debian machine promtool, with which alert rules are tested. One that is there is left as it is.
+"""Runs in: your shell; gives a Debian machine Prometheus and promtool, with which scrapes and alerts are tested. What is there is left as it is.
 
-It is taken out of Debian's package, which as a whole would start a Prometheus. `install_promtool.py FOLDER`, without which it is /usr/local/bin.
+They are taken out of Debian's package, which as a whole would start one. `install_promtool.py FOLDER`, without which it is /usr/local/bin.
 """
 
 import os
@@ -17,22 +17,23 @@ if os.geteuid() == 0:
 from engine.commands import Failure, say
 from engine.packages import apt_get
 
-PROGRAM = "usr/bin/promtool"
+PROGRAMS = ("promtool", "prometheus")
 
 
 def main(folder="/usr/local/bin"):
     """Install what is missing."""
-    if shutil.which("promtool"):
+    if all(map(shutil.which, PROGRAMS)):
         return
     os.chdir(made := tempfile.mkdtemp())
     try:
         if os.geteuid() == 0:
             apt_get("update")
-        say("installing promtool")
+        say("installing prometheus and promtool")
         apt_get("download", "prometheus")
         (package,) = Path(made).glob("prometheus_*.deb")
         subprocess.run(["dpkg", "--extract", package, made], check=True)
-        shutil.copy2(Path(made, PROGRAM), folder)
+        for name in PROGRAMS:
+            shutil.copy2(Path(made, "usr/bin", name), folder)
     except (Failure, OSError, subprocess.CalledProcessError) as problem:
         sys.exit(f"install_promtool.py: {problem}")
     finally:

@@ -1,8 +1,12 @@
 """Runs in: airflow-controller, or a scheduler that is alone; counts up what happened to tasks, for Prometheus (journal/migrations, v0004)."""
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 # What workers say of an attempt's times comes a second or two after Airflow's word of its end.
@@ -34,3 +38,30 @@ def count_up(connection: Any, dags: int, trace: bool = False, settle: float = SE
         if found < BATCH:
             break
     return counted
+
+
+class Counting:
+    """Counts up every few seconds, on a connection of its own, where no controller does; `connect` opens one."""
+
+    def __init__(self, connect: Callable[[], Any], clock: Callable[[], float]) -> None:
+        self.connect, self.clock = connect, clock
+        self.connection: Any = None
+        self.due = float("-inf")
+
+    def turn(self) -> None:
+        """Count, if it is time to. What fails is said, and tried again."""
+        if self.clock() < self.due:
+            return
+        self.due = self.clock() + EVERY_SECONDS
+        try:
+            self.connection = self.connection or self.connect()
+            count_up(self.connection, most_dags())
+        except Exception as problem:
+            log.warning("what happened to tasks is not counted: %s", str(problem).strip())
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection; the next turn opens another."""
+        if self.connection:
+            with closing(self.connection):
+                self.connection = None
