@@ -261,6 +261,12 @@ GROUPS = (
                 "15",
                 pattern=COUNT,
             ),
+            Knob(
+                "LOG_JSON",
+                "`true` has Airflow's services write their logs as JSON, a line each",
+                "false",
+                pattern=BOOLEAN,
+            ),
             Knob("LOG_MAX_FILES", "rotated logs kept of each service", "3", pattern=COUNT),
         ),
     ),

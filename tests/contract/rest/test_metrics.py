@@ -81,8 +81,9 @@ def test_the_token_opens_the_metrics_and_nothing_else(counted):
         assert ask("/metrics", Authorization=f"Bearer {wrong}").status_code in refused
     assert ask("/metrics").status_code in refused
     assert ask(f"/metrics?token={token}").status_code in refused
-    for path in ("/queues", "/tasks", "/openapi.json", "/metrics/", "//metrics", "/../metrics"):
-        assert ask(path, Authorization=f"Bearer {token}").status_code in (*refused, 404), path
+    for path in ("/queues", "/tasks", "/openapi.json", "/metrics/", "//metrics"):
+        answer = ask(path, Authorization=f"Bearer {token}")
+        assert answer.status_code in (*refused, 404) and "kit_" not in answer.text, path
     assert ask("/metrics", "POST", Authorization=f"Bearer {token}").status_code in (*refused, 405)
     other = httpx.get(
         f"{counted.api.base_url}/api/v2/dags", headers={"Authorization": f"Bearer {token}"}, trust_env=False
