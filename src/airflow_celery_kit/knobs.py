@@ -73,7 +73,6 @@ WITH_DEFAULT = rf"({QUEUE},)*default(,{QUEUE})*"
 # Built in, or a class of your own as `module.Class`.
 POLICY = r"airflow|finish-first|aging|deadline|class|fast-and-heavy|saturation|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 FERNET = r"[A-Za-z0-9_-]{43}="
-# With a password in it, `ps` and logs would show that.
 URL = r"https?://[A-Za-z0-9._-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-fA-F:]+\](:\d+)?(/[A-Za-z0-9._~/-]*)?"
 # No quote, dollar or white space: such a value means the same in every reader of `.env`.
 UNQUOTED = r"[A-Za-z0-9_=.~+/-]{8,}"
@@ -236,7 +235,7 @@ GROUPS = (
             ),
             Knob(
                 "OTLP_ENDPOINT",
-                "address of that collector, OTLP over HTTP; on Compose as containers reach it",
+                "its address, as services reach it: OTLP over HTTP",
                 "http://127.0.0.1:4318",
                 pattern=URL,
             ),
