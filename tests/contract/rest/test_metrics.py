@@ -154,3 +154,12 @@ def test_a_journal_that_is_away_takes_its_own_metrics_with_it_alone(counted):
         counted.query("ALTER ROLE journal_reader LOGIN")
     assert "kit_journal_up 0.0" in text and "kit_tasks_ended_total{" not in text
     assert 'kit_worker_up{worker="airflow-worker-1"} 1.0' in text
+
+
+def test_a_journal_of_an_older_version_takes_no_other_metric_with_it(counted):
+    counted.query("ALTER TABLE journal.counter RENAME TO gone", database="kit")
+    try:
+        text = counted.kit("/metrics").raise_for_status().text
+    finally:
+        counted.query("ALTER TABLE journal.gone RENAME TO counter", database="kit")
+    assert "kit_journal_up 0.0" in text and 'kit_worker_up{worker="airflow-worker-1"} 1.0' in text

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
+from sqlalchemy.exc import ProgrammingError
+
 from airflow_celery_kit.api.metrics.families import (
     COUNTER,
     GAUGE,
@@ -44,7 +46,7 @@ FAMILIES = {
     "kit_tasks_counted_timestamp_seconds": Family(
         GAUGE, "When all of these were counted up last, in seconds since 1970. An ended attempt is counted 10 s later."
     ),
-    "kit_journal_up": Family(GAUGE, "1 where the journal's database answered this scrape; 0, and none of these, where it did not."),
+    "kit_journal_up": Family(GAUGE, "1 where the journal's database answered this scrape and has its tables; 0, and none of these, where not."),
 }  # fmt: skip
 # journal.bounds(), as Prometheus spells them; a contract test compares both.
 BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "300.0", "900.0", "3600.0", "14400.0", "+Inf")
@@ -62,7 +64,8 @@ def samples(journal: Reader | None) -> Iterator[Sample]:
     try:
         counted = journal.rows(f"{COUNTED} UNION ALL {COUNTING}")
         timed = journal.rows(TIMED)
-    except AwayError:
+    except (AwayError, ProgrammingError):
+        # The second while its tables are not there yet, or are an older version's.
         yield Sample("kit_journal_up", (), 0)
         return
     yield Sample("kit_journal_up", (), 1)
