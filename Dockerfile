@@ -4,6 +4,7 @@
 ARG BASE_IMAGE
 ARG POSTGRES_IMAGE=postgres:18.4-trixie
 ARG VALKEY_IMAGE=valkey/valkey:9.1.2-trixie
+ARG PROMETHEUS_IMAGE=prom/prometheus:v3.5.0
 # The built-in locale orders text alike in every image, whatever C library it holds.
 ARG INITDB_ARGS="--encoding=UTF8 --locale-provider=builtin --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256"
 
@@ -104,3 +105,20 @@ WORKDIR /data
 EXPOSE 6379
 USER 999:0
 CMD ["valkey-server"]
+
+
+FROM ${PROMETHEUS_IMAGE} AS prometheus-registry
+USER root
+RUN chgrp 0 /prometheus && chmod 0775 /prometheus
+USER 65534:0
+
+
+FROM base AS prometheus-local
+# Both programs need nothing else of Debian's package, which would start one.
+RUN cd /tmp && apt-get -q update && apt-get -q download prometheus && dpkg --extract prometheus_*.deb /tmp/package \
+    && cp /tmp/package/usr/bin/prometheus /tmp/package/usr/bin/promtool /usr/local/bin/ \
+    && rm -rf /tmp/package /tmp/prometheus_*.deb /var/lib/apt/lists/* \
+    && mkdir /prometheus && chmod 0775 /prometheus
+VOLUME /prometheus
+EXPOSE 9090
+USER 65534:0

@@ -9,7 +9,7 @@ FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference
 REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
-.PHONY: pages screenshots help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
+.PHONY: pages scrape screenshots help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench: venv ## measure the kit beside stock settings, write docs/reference/bench
 
 pages: venv ## measure the journal with ten million events, and its page; write docs/reference/journal.md, page.md; about 15 minutes
 	@.venv/bin/python -m tests.benchmarks.pages && .venv/bin/python -m tests.benchmarks.paint
+
+scrape: venv ## measure a scrape of the metrics with 100,000 tasks on record, write docs/reference/scrape.md; two minutes
+	@.venv/bin/python -m tests.benchmarks.scrape
 
 screenshots: venv ## take the pictures of the page in docs/how-to/images, on a stack of its own
 	@mkdir -p docs/how-to/images && KIT_SCREENSHOTS=$(CURDIR)/docs/how-to/images .venv/bin/python -m pytest -q -n 0 tests/stack/test_console.py

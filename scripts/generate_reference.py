@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs in: `make docs`; writes the pages below docs/reference that say what the code and the configuration hold.
+"""Runs in: `make docs`; writes the pages below docs/reference that say what the code and the configuration hold, and Grafana's dashboards.
 
 `generate_reference.py --check` writes nothing and ends with 1 when a page differs from what would be written.
 """
@@ -8,10 +8,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from reference.alerts import alerts_page
 from reference.checkout import ROOT
 from reference.commands import commands_page
+from reference.dashboards import dashboards
 from reference.housekeeping import housekeeping_page
 from reference.knobs import knobs_page
+from reference.metrics import metrics_page
 from reference.processes import processes_page
 from reference.rest import rest_page
 from reference.secrets import secrets_page
@@ -28,12 +31,14 @@ PAGES = {
     "rest.md": rest_page,
     "secrets.md": secrets_page,
     "housekeeping.md": housekeeping_page,
+    "metrics.md": metrics_page,
+    "alerts.md": alerts_page,
 }
 
 
 def stale() -> dict[Path, str]:
     """The pages whose file is missing or differs, with the text they should have."""
-    wanted = {FOLDER / name: make() for name, make in PAGES.items()}
+    wanted = {(FOLDER / name).resolve(): make() for name, make in (PAGES | dashboards()).items()}
     return {path: text for path, text in wanted.items() if not path.is_file() or path.read_text() != text}
 
 

@@ -20,6 +20,7 @@ EXAMPLE_WORKER = worker_facts(
         "slots": 4,
         "queues": ["default"],
         "busy": 0.62,
+        "memory_bytes": 734_003_200,
         "host": "machine-1",
         "since": 1_769_860_800.0,
     },
@@ -58,6 +59,12 @@ JSON_SHAPES = {
     "bench": (("kit bench --json", EXAMPLE_BENCH),),
     "init": (("kit init --json", {"env": "...", "project": "lakehouse", "image_source": "registry"}),),
     "doctor": (("kit doctor --json", [Finding("machine", True, "...").as_dict()]),),
+    "logs": (
+        (
+            "kit logs --search broker --json",
+            [{"at": "...", "level": "warning", "instance": "airflow-worker-1", "text": "..."}],
+        ),
+    ),
     "status": (("kit status --json", EXAMPLE_STATUS),),
     "run": (
         ("kit run DAG_ID --json", {"dag_id": "...", "run_id": "..."}),

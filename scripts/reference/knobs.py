@@ -8,6 +8,7 @@ FORMS = {
     knobs.PORT: "a port number",
     knobs.COUNT: "a whole number above 0",
     knobs.FEW_OR_NONE: "a whole number, 500 at most",
+    knobs.URL: "an address, `http://` or `https://`, without a password",
     knobs.FERNET: "a Fernet key",
     knobs.QUEUES: "names with commas between them",
     knobs.WITH_DEFAULT: "names with commas between them, one of them `default`",

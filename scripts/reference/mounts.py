@@ -16,6 +16,10 @@ WHY_WRITABLE = {
     ("airflow-scheduler", "logs"): "Airflow opens its log folder at start",
     ("airflow-dag-processor", "logs"): "one log for each Dag file",
     ("airflow-triggerer", "logs"): "logs of deferred tasks; old logs are removed from here",
+    ("prometheus", TMP): "temporary files of the server",
+    ("prometheus", "prometheus-data"): "the metrics of `PROMETHEUS_DAYS`",
+    ("grafana", TMP): "temporary files of the server",
+    ("grafana", "grafana-data"): "users and settings of Grafana; its dashboards come from `config/grafana`",
     ("airflow-flower", TMP): "the name of the instance, written at start for the health check",
 }
 WHY_WRITABLE_ELSE = {
@@ -33,6 +37,9 @@ WHY_READABLE = {
     "/etc/kit/postgresql.conf": "settings of the server",
     "/etc/kit/valkey.conf": "settings of the server",
     "/etc/kit/valkey-health.sh": "the health check",
+    "/etc/kit": "what Prometheus reads, and the rules of its alerts",
+    "/etc/grafana/kit-provisioning": "where Grafana finds Prometheus and the dashboards",
+    "/etc/grafana/kit-dashboards": "the dashboards",
 }
 WHY_WORKER_TMP = "beat file of the health check, temporary files of tasks, cache of Matplotlib"
 

@@ -2,15 +2,12 @@
 
 from typing import Any
 
-from prometheus_client import generate_latest
-
 from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
 from airflow_celery_kit.api.answers.queues import Queues
-from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import answer
 from reference.answers import answers_part, linked
 from reference.examples import EXAMPLE_SNAPSHOT
-from reference.markdown import code, json_block, listed, page, table
+from reference.markdown import json_block, listed, page
 
 
 def rest_page() -> str:
@@ -55,16 +52,10 @@ def queues_part() -> list[str]:
 
 def metrics_part() -> list[str]:
     """The route for Prometheus."""
-    rows = [(code(name), listed(labels), text) for name, (text, labels) in GAUGES.items()]
-    shown = [
-        line for line in generate_latest(QueueMetrics(EXAMPLE_SNAPSHOT)).decode().splitlines() if worth_showing(line)
-    ]
     return [
         "## GET /kit/v1/metrics",
-        "The same for Prometheus, in its text format 0.0.4. All of them are gauges. "
-        "[How do I watch the queues with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
-        table(("Metric", "Labels", "What it says"), rows),
-        "\n".join(["```", *shown, "```"]),
+        "Everything that Prometheus may want to know, in its text format 0.0.4: [every metric](metrics.md). "
+        "[How do I watch it with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
     ]
 
 
@@ -84,8 +75,3 @@ def route_part(route: Any) -> tuple[str, str]:
     ]
     path = route.path.replace(":path", "")
     return f"## {' '.join(route.methods)} /kit/v1{path}", " ".join([route.description, *filter(None, remarks)])
-
-
-def worth_showing(line: str) -> bool:
-    """Whether a line of the example teaches something: no comment, no empty step."""
-    return not line.startswith("#") and ('step="' not in line or 'step="3"' in line)

@@ -33,6 +33,8 @@ USES = {
     "admin_password": "password that the first administrator is created with",
     "flower_password": "login at Flower; also for its health check",
     "flower_cookie_secret": "signs the sessions of Flower",
+    "metrics_token": "opens `/kit/v1/metrics` and nothing else",
+    "grafana_password": "password of Grafana's `admin`; profile `observability`",
     "ca_bundle": "certificates that the image build trusts; empty where none are needed",
     "index_url": "package index of the image build, with its login; empty for the default one",
 }

@@ -19,6 +19,8 @@ WHY_SERVICE = {
     "airflow-worker": "Runs the tasks of the queue `default`. Have as many as you like.",
     "airflow-worker-heavy": "Runs the tasks of the queue `heavy` and no others: long work never blocks short work.",
     "airflow-controller": "Compares what Airflow, the broker and the workers believe, and frees the tasks that are stuck.",
+    "prometheus": "Reads the metrics every 15 s, keeps them for `PROMETHEUS_DAYS`, and raises alerts. Not on the embedded runtime.",
+    "grafana": "Shows the dashboards of `config/grafana`. Not on the embedded runtime.",
     "airflow-flower": "Shows workers, queues and tasks as the broker sees them. The kit asks it who is registered.",
 }
 CONDITIONS = {

@@ -90,7 +90,7 @@ def fitted(root: Path, say: Say) -> dict[str, str]:
         "COMPOSE_PROJECT_NAME": project_name(root),
     }
     taken: set[int] = set()
-    for name in ("AIRFLOW_PORT", "FLOWER_PORT", "POSTGRES_PORT", "VALKEY_PORT"):
+    for name in ("AIRFLOW_PORT", "FLOWER_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT", "POSTGRES_PORT", "VALKEY_PORT"):
         wanted = int(knobs.KNOBS[name].default)
         free = ports.next_free(wanted, taken=frozenset(taken))
         taken.add(free)

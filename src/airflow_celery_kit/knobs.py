@@ -3,25 +3,10 @@
 `.env.example`, `kit init`, validation and `docs/reference/knobs.md` all read this table.
 """
 
-import base64
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-
-def token() -> str:
-    """Return 43 URL-safe characters from 32 random bytes."""
-    return secrets.token_urlsafe(32)
-
-
-def signing_key() -> str:
-    """Return 86 URL-safe characters from 64 random bytes, what HMAC with SHA-512 wants (RFC 7518, section 3.2)."""
-    return secrets.token_urlsafe(64)
-
-
-def fernet_key() -> str:
-    """Return a Fernet key: 32 random bytes, URL-safe base64 with padding (cryptography.fernet's format)."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+from airflow_celery_kit.random_values import fernet_key, signing_key, token
 
 
 @dataclass(frozen=True)
@@ -73,6 +58,7 @@ WITH_DEFAULT = rf"({QUEUE},)*default(,{QUEUE})*"
 # Built in, or a class of your own as `module.Class`.
 POLICY = r"airflow|finish-first|aging|deadline|class|fast-and-heavy|saturation|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
 FERNET = r"[A-Za-z0-9_-]{43}="
+URL = r"https?://[A-Za-z0-9._-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-fA-F:]+\](:\d+)?(/[A-Za-z0-9._~/-]*)?"
 # No quote, dollar or white space: such a value means the same in every reader of `.env`.
 UNQUOTED = r"[A-Za-z0-9_=.~+/-]{8,}"
 
@@ -101,7 +87,7 @@ GROUPS = (
             ),
             Knob(
                 "COMPOSE_PROFILES",
-                "optional services: `heavy` starts airflow-worker-heavy",
+                "optional services: `heavy`: airflow-worker-heavy; on Compose `observability`: Prometheus and Grafana, `prometheus`: that alone",
                 "heavy",
                 pattern=r"[a-z,]*",
             ),
@@ -120,6 +106,8 @@ GROUPS = (
             Knob("BIND_ADDRESS", "address that the UI and Flower listen on", "127.0.0.1", pattern=ADDRESS),
             Knob("AIRFLOW_PORT", "port of the UI and API", "8080", pattern=PORT),
             Knob("FLOWER_PORT", "port of Flower", "5555", pattern=PORT),
+            Knob("PROMETHEUS_PORT", "port of Prometheus; profile `observability`, Compose only", "9090", pattern=PORT),
+            Knob("GRAFANA_PORT", "port of Grafana; profile `observability`, Compose only", "3000", pattern=PORT),
             Knob("POSTGRES_PORT", "loopback port of PostgreSQL; embedded runtime only", "15432", pattern=PORT),
             Knob("VALKEY_PORT", "loopback port of Valkey; embedded runtime only", "16379", pattern=PORT),
         ),
@@ -131,6 +119,7 @@ GROUPS = (
             _secret("AIRFLOW_ADMIN_PASSWORD", "password that the first administrator is created with"),
             Knob("FLOWER_USER", "login of Flower", "admin", pattern=r"[A-Za-z0-9_.@-]+"),
             _secret("FLOWER_PASSWORD", "password of Flower"),
+            _secret("GRAFANA_PASSWORD", "password that Grafana's `admin` is created with; profile `observability`"),
             Knob("FLOWER_READ_ONLY", "`false` lets Flower stop workers and revoke tasks", "true", pattern=BOOLEAN),
         ),
     ),
@@ -159,6 +148,7 @@ GROUPS = (
             _secret("JWT_SECRET", "signs the tokens of tasks and of API clients; never given to a worker", signing_key),
             _secret("API_SECRET_KEY", "signs the sessions of the UI"),
             _secret("FLOWER_COOKIE_SECRET", "signs the sessions of Flower"),
+            _secret("METRICS_TOKEN", "lets Prometheus read `/kit/v1/metrics` and nothing else"),
         ),
     ),
     Group(
@@ -220,6 +210,21 @@ GROUPS = (
             Knob("JOURNAL_DAYS", "how many days what has ended stays in the journal", "90", pattern=COUNT),
             Knob("JOURNAL", "keep a record of every task and workflow: `on` or `off`", "on", pattern=r"on|off"),
             Knob(
+                "METRICS_DAGS",
+                "how many Dags have metrics of their own; all others count as `other`",
+                "50",
+                pattern=FEW_OR_NONE,
+            ),
+            Knob(
+                "TRACES", "`true` tells an OpenTelemetry collector what tasks wait for and do", "false", pattern=BOOLEAN
+            ),
+            Knob(
+                "OTLP_ENDPOINT",
+                "its address, as services reach it: OTLP over HTTP",
+                "http://127.0.0.1:4318",
+                pattern=URL,
+            ),
+            Knob(
                 "KIT_PROFILE",
                 "`latency`, `balanced` or `economy`: what is traded between speed and rest",
                 "balanced",
@@ -234,6 +239,18 @@ GROUPS = (
                 pattern=SECONDS,
             ),
             Knob("LOG_MAX_SIZE", "size of a service's log before it is rotated", "10m", pattern=LOG_SIZE),
+            Knob(
+                "PROMETHEUS_DAYS",
+                "how many days Prometheus keeps metrics; profile `observability`",
+                "15",
+                pattern=COUNT,
+            ),
+            Knob(
+                "LOG_JSON",
+                "`true` has Airflow's services write their logs as JSON, a line each",
+                "false",
+                pattern=BOOLEAN,
+            ),
             Knob("LOG_MAX_FILES", "rotated logs kept of each service", "3", pattern=COUNT),
         ),
     ),
@@ -247,6 +264,8 @@ GROUPS = (
             *_limits("HEAVY_WORKER", "airflow-worker-heavy", "2", "4g", "500"),
             *_limits("CONTROLLER", "each airflow-controller", "1", "256m", "50"),
             *_limits("FLOWER", "airflow-flower", "1", "512m", "100"),
+            *_limits("PROMETHEUS", "prometheus", "1", "1g", "100"),
+            *_limits("GRAFANA", "grafana", "1", "512m", "100"),
         ),
     ),
 )

@@ -70,6 +70,8 @@ FILES: dict[str, Callable[[Values], str]] = {
     "admin_password": _plain("AIRFLOW_ADMIN_PASSWORD"),
     "flower_password": _plain("FLOWER_PASSWORD"),
     "flower_cookie_secret": _plain("FLOWER_COOKIE_SECRET"),
+    "metrics_token": _plain("METRICS_TOKEN"),
+    "grafana_password": _plain("GRAFANA_PASSWORD"),
 }
 
 

@@ -8,8 +8,9 @@ CREATE TABLE task_instance (
     try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
     last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz, priority_weight int,
     operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8,
-    start_date timestamptz, end_date timestamptz, pool varchar(256)
+    start_date timestamptz, end_date timestamptz, pool varchar(256), context_carrier json
 );
+CREATE TABLE task_instance_history (task_instance_id uuid PRIMARY KEY, context_carrier json);
 CREATE TABLE dag_run (
     id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz,
     end_date timestamptz, run_type varchar(50), triggered_by varchar(50), triggering_user_name varchar(512), created_dag_version_id uuid,
@@ -34,7 +35,7 @@ CREATE TABLE deadline (
 CREATE TABLE slot_pool (id serial PRIMARY KEY, pool varchar(256) UNIQUE, slots int, description text, include_deferred boolean NOT NULL)
 """
 DROP = """
-DROP SCHEMA kit CASCADE; DROP TABLE task_instance, dag, dag_run, dag_tag, deadline, slot_pool;
+DROP SCHEMA kit CASCADE; DROP TABLE task_instance, task_instance_history, dag, dag_run, dag_tag, deadline, slot_pool;
 DROP TABLE rendered_task_instance_fields, asset_dag_run_queue, partitioned_asset_key_log, callback, connection_test_request
 """
 ROW = """

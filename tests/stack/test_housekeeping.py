@@ -12,10 +12,10 @@ from tests.stack.harness.wait import wait_for
 HELD = 280
 # Everything of two runs is older than any limit, whatever their state.
 AGE = """
-UPDATE dag_run SET start_date = start_date - interval '200 days', end_date = end_date - interval '200 days',
-    logical_date = logical_date - interval '200 days' WHERE run_id IN %(runs)s;
-UPDATE task_instance SET start_date = start_date - interval '200 days' WHERE run_id IN %(runs)s;
-UPDATE xcom SET timestamp = timestamp - interval '200 days' WHERE run_id IN %(runs)s;
+UPDATE dag_run SET start_date = start_date - interval '400 days', end_date = end_date - interval '400 days',
+    logical_date = logical_date - interval '400 days' WHERE run_id IN %(runs)s;
+UPDATE task_instance SET start_date = start_date - interval '400 days' WHERE run_id IN %(runs)s;
+UPDATE xcom SET timestamp = timestamp - interval '400 days' WHERE run_id IN %(runs)s;
 INSERT INTO session (session_id, expiry) VALUES (%(session)s, now() - interval '9 days');
 """
 AGE_RESULTS = "UPDATE celery_taskmeta SET date_done = date_done - interval '9 days'"

@@ -5,12 +5,12 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from airflow_celery_kit.api import snapshot
+from airflow_celery_kit.api.metrics import FAMILIES
 from airflow_celery_kit.api.snapshot import Snapshot
 
 AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -36,9 +36,8 @@ class Session:
         self.row = row or None
 
     def execute(self, statement):
-        """Answer the one query that there is."""
-        assert statement is snapshot.READ
-        return SimpleNamespace(one_or_none=lambda: self.row)
+        """Answer the query of the look; the other tables are empty."""
+        return [self.row] if statement is snapshot.READ and self.row else []
 
 
 NO_LOOK = Session()
@@ -168,7 +167,10 @@ def samples(client) -> dict[tuple[str, ...], float]:
     answer = client.get("/kit/v1/metrics", headers=KNOWN)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = list(text_string_to_metric_families(answer.text))
-    assert {one.type for one in families} == {"gauge"} and all(one.documentation for one in families)
+    assert all(one.documentation for one in families)
+    assert {one.name: one.type for one in families} == {
+        name.removesuffix("_total"): one.kind for name, one in FAMILIES.items()
+    }  # fmt: skip
     return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
 
 
@@ -182,10 +184,15 @@ def test_prometheus_reads_the_look_of_each_request(client):
     assert found["kit_queue_scheduled_oldest_seconds", "default"] == 63.2
     assert found["kit_queue_slots", "default"] == 4
     assert found["kit_messages_unacknowledged",] == 4
+    assert found["kit_queue_workers", "default"] == 1 and found["kit_queue_workers", "heavy"] == 0
+    assert (
+        found["kit_worker_up", "airflow-worker-1"] == 1 and found["kit_worker_held_messages", "airflow-worker-1"] == 4
+    )
     assert found["kit_queues_seen_timestamp_seconds",] == AT.timestamp()
     session.row = (AT, 1.2, {"queues": [], "delivered": 0})
     assert samples(asking) == {
-        ("kit_messages_unacknowledged",): 0, ("kit_queues_seen_timestamp_seconds",): AT.timestamp()
+        ("kit_messages_unacknowledged",): 0,
+        ("kit_queues_seen_timestamp_seconds",): AT.timestamp(),
     }  # fmt: skip
 
 

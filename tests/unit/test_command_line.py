@@ -109,6 +109,36 @@ def test_logs_of_a_stack_that_never_was_up(kit, unchanged, command):
     refused(kit(unchanged, *command), 5, "the stack is not up")
 
 
+def test_logs_are_searched_across_services_and_rotated_files_in_the_order_of_time(kit, settings):
+    folder = settings.var / "log"
+    folder.mkdir(parents=True)
+    line = "2026-01-31T12:0{}:00Z [{:<9}] {}\n".format
+    (folder / "airflow-scheduler-1.log.1").write_text(line(1, "error", "Broker away") + "Traceback:\n")
+    (folder / "airflow-scheduler-1.log").write_text(line(5, "info", "broker there") + line(6, "warning", "slow"))
+    (folder / "airflow-worker-1.log").write_text(line(3, "warning", "the BROKER is slow"))
+
+    def found(*options: str) -> list[tuple[str, str]]:
+        said = json.loads(kit(settings.root, "logs", "--json", *options).stdout)
+        return [(one["instance"], one["text"].splitlines()[0]) for one in said]
+
+    scheduler, worker = "airflow-scheduler-1", "airflow-worker-1"
+    of_broker = [(scheduler, "Broker away"), (worker, "the BROKER is slow"), (scheduler, "broker there")]
+    assert found("--search", "broker") == of_broker
+    assert found("--search", "broker", "--level", "warning") == of_broker[:2]
+    assert found("--since", "2026-01-31T12:02Z", "--until", "2026-01-31T12:05Z") == of_broker[1:]
+    assert found("airflow-scheduler", "--level", "error") == of_broker[:1]
+    assert found("--since", "1h") == []
+    shown = kit(settings.root, "logs", "--search", "traceback").stdout
+    assert "error    airflow-scheduler-1 | Broker away\nTraceback:\n" in shown
+
+
+def test_a_search_that_cannot_be_made_says_why(kit, settings):
+    (settings.var / "log").mkdir(parents=True)
+    (settings.var / "log" / "valkey-1.log").write_text("ready\n")
+    refused(kit(settings.root, "logs", "--since", "soon"), 2, "--since soon is no time", "15m")
+    refused(kit(settings.root, "logs", "-f", "--search", "x"), 2, "--follow shows what comes")
+
+
 def test_logs_of_an_unknown_instance(kit, settings):
     (settings.var / "log").mkdir(parents=True)
     (settings.var / "log" / "valkey-1.log").write_text("ready\n")

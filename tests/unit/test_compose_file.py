@@ -35,8 +35,11 @@ def test_the_services_are_those_of_the_design(services):
     assert set(services) == {
         "postgres", "valkey", "airflow-init", "airflow-apiserver", "airflow-scheduler", "airflow-dag-processor",
         "airflow-triggerer", "airflow-worker", "airflow-worker-heavy", "airflow-controller", "airflow-flower",
+        "prometheus", "grafana",
     }  # fmt: skip
-    assert services["airflow-worker-heavy"]["profiles"] == ["heavy"]
+    assert {name: one["profiles"] for name, one in services.items() if "profiles" in one} == {
+        "airflow-worker-heavy": ["heavy"], "prometheus": ["observability", "prometheus"], "grafana": ["observability"],
+    }  # fmt: skip
     assert "airflow-webserver" in services["airflow-apiserver"]["networks"]["default"]["aliases"]
 
 
@@ -82,7 +85,7 @@ def test_every_log_is_rotated(services):
     every(services, lambda _, one: {"max-size", "max-file"} <= set(one["logging"]["options"]))
 
 
-def test_ports_are_published_for_ui_and_flower_alone_and_on_loopback_by_default(services):
+def test_ports_are_published_for_what_people_look_at_alone_and_on_loopback_by_default(services):
     published = {name: one["ports"] for name, one in services.items() if "ports" in one}
     assert published == {
         "airflow-apiserver": [
@@ -91,6 +94,8 @@ def test_ports_are_published_for_ui_and_flower_alone_and_on_loopback_by_default(
         "airflow-flower": [
             {"target": 5555, "published": "${FLOWER_PORT:-5555}", "host_ip": "${BIND_ADDRESS:-127.0.0.1}"}
         ],
+        "prometheus": [{"target": 9090, "published": "${PROMETHEUS_PORT:-9090}", "host_ip": "127.0.0.1"}],
+        "grafana": [{"target": 3000, "published": "${GRAFANA_PORT:-3000}", "host_ip": "127.0.0.1"}],
     }
 
 
@@ -98,7 +103,9 @@ def test_nobody_gets_the_docker_socket_and_only_logs_output_and_events_are_share
     mounts = {mount for one in services.values() for mount in one.get("volumes", ())}
     assert not [mount for mount in mounts if "docker.sock" in mount]
     writable = {mount.partition(":")[0] for mount in mounts if not mount.endswith(":ro")}
-    assert writable == {"postgres-data", "valkey-data", "logs", "scheduler-spool", "worker-spool", "./var/output"}
+    assert writable == {
+        "postgres-data", "valkey-data", "logs", "scheduler-spool", "worker-spool", "./var/output", "prometheus-data", "grafana-data",
+    }  # fmt: skip
 
 
 def test_every_variable_is_a_knob_and_its_default_is_the_knobs(text):

@@ -195,5 +195,8 @@ def test_a_taken_port_is_replaced_by_a_free_one_and_told(root):
         chosen = fitted(root, told.append)
     assert int(chosen["POSTGRES_PORT"]) > wanted
     assert f"port {wanted} is taken: POSTGRES_PORT={chosen['POSTGRES_PORT']}" in told
-    ports = [chosen[name] for name in ("AIRFLOW_PORT", "FLOWER_PORT", "POSTGRES_PORT", "VALKEY_PORT")]
-    assert len(set(ports)) == 4
+    ports = [
+        chosen[name]
+        for name in ("AIRFLOW_PORT", "FLOWER_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT", "POSTGRES_PORT", "VALKEY_PORT")
+    ]
+    assert len(set(ports)) == 6

@@ -82,3 +82,15 @@ def test_a_line_that_is_written_in_two_parts_is_shown_once_and_whole(logs):
     after(0.05, lambda: append(logs[0], "one half, "))
     after(0.05 + 2 * log_files.POLL_SECONDS, lambda: append(logs[0], "other half\n"))
     assert next(reader) == "airflow-worker-1 | one half, other half"
+
+
+def test_what_was_rotated_comes_first_and_what_is_rotated_meanwhile_is_passed_over(tmp_path):
+    log = tmp_path / "airflow-worker-1.log"
+    for name, text in {"": "newest", ".1": "new", ".2": "old", ".10": "oldest"}.items():
+        log.with_name(log.name + name).write_text(f"{text}\n")
+    log.with_name("airflow-worker-10.log.1").write_text("another's\n")
+    assert [line.strip() for line in log_files.history(log)] == ["oldest", "old", "new", "newest"]
+    lines = log_files.history(log)
+    next(lines)
+    log.with_name(f"{log.name}.1").unlink()
+    assert [line.strip() for line in lines] == ["old", "newest"]

@@ -1,10 +1,12 @@
 """Runs in: airflow-apiserver; the routes below /kit/v1, behind Airflow's own login and permissions."""
 
+import os
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import get_user, requires_access_view
+from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
@@ -13,7 +15,8 @@ from airflow_celery_kit.api.answers.document import Document
 from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.queues import Queues
 from airflow_celery_kit.api.limits import Limits
-from airflow_celery_kit.api.metrics import QueueMetrics
+from airflow_celery_kit.api.metrics import collector
+from airflow_celery_kit.api.scrape import TOKEN_FILE, Scrape, token_in
 
 router, documents = APIRouter(), APIRouter()
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {"schema": {"type": "string"}}}}}
@@ -43,7 +46,19 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     app.include_router(console_files.router)
     problems.install(app)
     app.add_middleware(Limits)
+    app.add_middleware(Scrape, token=token_in(os.environ.get(TOKEN_FILE)), metrics=scraped)
     return app
+
+
+def scraped() -> bytes:
+    """Return the metrics, with a session of its own."""
+    with create_session(scoped=False) as session:
+        return metrics_of(session)
+
+
+def metrics_of(session: Any) -> bytes:
+    """Return everything that Prometheus may want to know, in its text format."""
+    return generate_latest(collector(session, records.reader_or_none()))
 
 
 @documents.get("/openapi.json", response_model=Document)
@@ -60,6 +75,5 @@ def queues(session: SessionDep) -> Response:
 
 @router.get("/metrics", response_class=Response, responses=TEXT)
 def metrics(session: SessionDep) -> Response:
-    """Return the same for Prometheus, in its text format."""
-    text = generate_latest(QueueMetrics(snapshot.read(session)))
-    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    """Return everything that Prometheus may want to know, in its text format."""
+    return Response(metrics_of(session), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -44,6 +44,14 @@ def reader() -> Reader:
         raise HTTPException(503, f"KIT_JOURNAL_CONN cannot be used: {problem}") from problem
 
 
+def reader_or_none() -> Reader | None:
+    """Return the reader, None where there is no journal, or its address is none."""
+    try:
+        return reader()
+    except HTTPException:
+        return None
+
+
 ReaderDep = Annotated[Reader, Depends(reader)]
 
 

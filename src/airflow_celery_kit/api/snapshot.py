@@ -1,5 +1,6 @@
 """Runs in: airflow-apiserver; what the leading controller saw last in the broker, and how old that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,14 +35,20 @@ def read(session: Any) -> Snapshot | None:
 
     Where the kit is installed alone, the table is not there either.
     """
+    rows = rows_or_none(session, READ)
+    row = rows[0] if rows else None
+    return Snapshot(row[0], round(float(row[1]), 3), row[2]) if row else None
+
+
+def rows_or_none(session: Any, statement: Any) -> Sequence[Any] | None:
+    """Return what a query finds, None where a table that it names is not there. Raises OperationalError while the database is away."""
     try:
-        row = session.execute(READ).one_or_none()
+        return list(session.execute(statement))
     except (ProgrammingError, OperationalError) as problem:
-        if isinstance(problem.orig, psycopg2.OperationalError):
+        if isinstance(problem.orig, psycopg2.Error) and not isinstance(problem.orig, psycopg2.errors.UndefinedTable):
             raise
         session.rollback()
         return None
-    return Snapshot(row[0], round(float(row[1]), 3), row[2]) if row else None
 
 
 def answer(seen: Snapshot | None) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import click
 
 from airflow_celery_kit import env_file, housekeeping, rules
 from airflow_celery_kit import status as look
+from airflow_celery_kit.cli import log_search
 from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report, steps
 from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.core.log_lines import LEVELS
 from airflow_celery_kit.errors import BadInputError, ConfigurationError, NotReadyError
 from airflow_celery_kit.exclusive import exclusive
 from airflow_celery_kit.initialise import initialise
@@ -148,10 +150,21 @@ def status(choice: Any, as_json: bool) -> None:
 @click.option(
     "-n", "--lines", default=100, show_default=True, type=click.IntRange(0, 1_000_000), help="Lines of each instance."
 )
+@click.option("--search", default="", help="Only what holds these words, in any case.")
+@click.option("--since", help="Only from a time on: `15m`, `2h` or `3d` ago, or ISO 8601. Also what was rotated.")
+@click.option("--until", help="Only up to a time.")
+@click.option("--level", type=click.Choice(LEVELS), help="Only what is at least so urgent.")
+@json_option
 @click.pass_obj
-def logs(choice: Any, instances: tuple[str, ...], follow: bool, lines: int) -> None:
-    """Show the logs of the named services or instances, or of all."""
+def logs(choice: Any, instances: tuple[str, ...], follow: bool, lines: int, as_json: bool, **asked: Any) -> None:
+    """Show the logs of the named services or instances, or of all; with one of the last options search all that is kept, by time."""
     _, runtime = opened(choice)
+    if as_json or any(asked.values()):
+        if follow:
+            raise BadInputError("--follow shows what comes, and a search what is there: leave one of them out")
+        wanted = log_search.wanted(**asked)
+        found = log_search.found(runtime.history(list(instances)), wanted, local=runtime.name == "embedded")
+        return log_search.show(found, as_json)
     for line in runtime.logs(list(instances), follow, lines):
         click.echo(line)
 

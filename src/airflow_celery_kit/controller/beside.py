@@ -13,7 +13,17 @@ import psycopg2
 import valkey
 
 from airflow_celery_kit import instance
-from airflow_celery_kit.controller import draining, journal, quarantine, queues, seen, waiting, withdrawing
+from airflow_celery_kit.controller import (
+    counting,
+    draining,
+    journal,
+    quarantine,
+    queues,
+    seen,
+    tracing,
+    waiting,
+    withdrawing,
+)
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.housekeeping import Housekeeping
 from airflow_celery_kit.controller.lease import Lease
@@ -118,8 +128,22 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
     }
     if journal.kept():
         after = int(os.environ.get(QUARANTINE) or 0) if is_on(os.environ) else 0
+        found |= figures(say)
         found["quarantine"] = partial(set_aside, say, after)
         found["journal"] = seldom(partial(look_after_journal, say), HOUR_SECONDS)
+    return found
+
+
+def figures(say: Say) -> dict[str, Chore]:
+    """Return what counts up what happened to tasks, and what tells of it where Airflow's services trace."""
+    traced = tracing.is_on()
+    count = partial(counting.count_up, dags=counting.most_dags(), trace=traced)
+    found: dict[str, Chore] = {
+        "counts": seldom(lambda connections, *_: count(connections.journal), counting.EVERY_SECONDS)
+    }
+    if traced:
+        look = tracing.Tracing(tracing.exporter, say).look
+        found["traces"] = lambda connections, _, now: look(connections.metadata, connections.journal, now)
     return found
 
 

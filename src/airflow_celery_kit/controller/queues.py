@@ -50,6 +50,7 @@ def worker_facts(name: str, said: Mapping[str, Any]) -> Facts:
     more = {
         "drained": said.get("drained", False),
         "busy": said.get("busy"),
+        "memory_bytes": said.get("memory_bytes"),
         "host": said.get("host"),
         "since": said.get("since"),
     }

@@ -40,9 +40,9 @@ OF_WORKFLOWS = {
     "after": "(created_at, dag_id, run_id) < (:after_at, :after_dag, :after_run)",
 }
 # What a page needs no more than a look at.
-BRIEF = "to_jsonb(task) - ARRAY['input', 'trace', 'state_seq']"
+BRIEF = "to_jsonb(task) - ARRAY['input', 'trace', 'state_seq', 'counted']"
 TASKS = f"SELECT {BRIEF} FROM journal.task AS task WHERE {{where}} ORDER BY created_at DESC, id DESC LIMIT :limit"
-TASK = "SELECT to_jsonb(task) - 'state_seq' FROM journal.task AS task WHERE id = :id"
+TASK = "SELECT to_jsonb(task) - ARRAY['state_seq', 'counted'] FROM journal.task AS task WHERE id = :id"
 EVENTS = """
 SELECT jsonb_build_object('id', id, 'at', at, 'kind', kind, 'source', source, 'worker', worker, 'message', message, 'facts', facts)
 FROM journal.event WHERE task = :id ORDER BY at, seq NULLS LAST LIMIT 2000
@@ -125,6 +125,10 @@ class Reader:
         """Return one Dag run with its graph and the number of its tasks by status, None where there is none."""
         found = self._one(WORKFLOW, dag_id=dag_id, run_id=run_id)
         return self._counted([found])[0] | {"graph": self._one(GRAPH, version=found["version"])} if found else None
+
+    def rows(self, query: str) -> list[Any]:
+        """Return what a query without values finds."""
+        return self._rows(query, {})
 
     @cached_property
     def overview(self) -> Overview:

@@ -69,6 +69,9 @@ class Runtime(Protocol):
     def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
         """Yield log lines of the named instances, or of all, oldest first."""
 
+    def history(self, names: list[str]) -> dict[str, Iterator[str]]:
+        """Return all log lines that are still there, rotated ones too, of the named instances, or of all."""
+
     def ask(self, service: str, command: list[str]) -> str:
         """Run a command with the environment of a service that is up; return what it printed."""
 

@@ -100,10 +100,21 @@ class Compose:
 
     def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
         """See `base.Runtime`."""
+        yield from self._logs(names, "--tail", str(lines), *(["--follow"] if follow else []))
+
+    def history(self, names: list[str]) -> dict[str, Iterator[str]]:
+        """See `base.Runtime`."""
+        found: dict[str, list[str]] = {}
+        for line in self._logs(names):
+            instance, _, text = line.partition("|")
+            found.setdefault(instance.strip(), []).append(text.removeprefix(" "))
+        return {instance: iter(lines) for instance, lines in found.items()}
+
+    def _logs(self, names: list[str], *options: str) -> Iterator[str]:
         self._require_up()
         wanted = services.matching(names, self._all_names())
         chosen = sorted({services.service_of(instance) for instance in wanted})
-        command = self._compose("logs", "--no-color", "--tail", str(lines), *(["--follow"] if follow else []), *chosen)
+        command = self._compose("logs", "--no-color", *options, *chosen)
         with subprocess.Popen(
             command, cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:  # fmt: skip

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -123,11 +124,17 @@ class Embedded:
 
     def logs(self, names: list[str], follow: bool, lines: int) -> Iterator[str]:
         """See `base.Runtime`."""
+        return log_files.read(self._logs(names), follow, lines)
+
+    def history(self, names: list[str]) -> dict[str, Iterator[str]]:
+        """See `base.Runtime`."""
+        return {path.stem: log_files.history(path) for path in self._logs(names)}
+
+    def _logs(self, names: list[str]) -> list[Path]:
         known = sorted(path.stem for path in self.supervision.logs.glob("*-*.log"))
         if not known:
             raise NotRunningError("the stack is not up and left no logs: run 'kit up'")
-        paths = [self.supervision.logs / f"{name}.log" for name in services.matching(names, known)]
-        return log_files.read(paths, follow, lines)
+        return [self.supervision.logs / f"{name}.log" for name in services.matching(names, known)]
 
     def ask(self, service: str, command: list[str]) -> str:
         """See `base.Runtime`."""

@@ -137,6 +137,11 @@ def sessions(settings: Settings) -> dict[str, str]:
     return {"AIRFLOW__API__SECRET_KEY_CMD": _cat(settings, "api_secret_key")}
 
 
+def scraped(settings: Settings) -> dict[str, str]:
+    """Return what lets Prometheus read the metrics."""
+    return {"KIT_METRICS_TOKEN_FILE": str(settings.secrets / "metrics_token")}
+
+
 def flower(settings: Settings) -> dict[str, str]:
     """Return Flower's login."""
     return {

@@ -34,3 +34,15 @@ def _fresh(path: Path, positions: dict[Path, int]) -> list[str]:
         whole, end, _ = file.read().rpartition(b"\n")
     positions[path] = start + len(whole + end)
     return whole.decode(errors="replace").splitlines() if end else []
+
+
+def history(path: Path) -> Iterator[str]:
+    """Yield every line of a log that is still there, those of its rotated files first (`name.log.2`, `name.log.1`, `name.log`)."""
+    older = sorted(path.parent.glob(f"{path.name}.[0-9]*"), key=lambda one: int(one.suffix[1:]), reverse=True)
+    for one in (*older, path):
+        try:
+            with one.open(errors="replace") as file:
+                yield from file
+        except FileNotFoundError:
+            # Rotated meanwhile.
+            continue

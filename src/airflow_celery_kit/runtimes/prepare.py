@@ -51,6 +51,7 @@ GRANT SELECT, UPDATE ON kit.lease TO kit;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kit.base_weight TO kit;
 GRANT SELECT, INSERT, UPDATE ON kit.seen TO kit;
 GRANT SELECT ON task_instance, dag, dag_run, dag_tag, deadline, slot_pool TO kit;
+GRANT SELECT (task_instance_id, context_carrier) ON task_instance_history TO kit;
 GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_heartbeat_at, end_date, updated_at, priority_weight)
     ON task_instance TO kit;
 GRANT UPDATE (slots), INSERT ON slot_pool TO kit;

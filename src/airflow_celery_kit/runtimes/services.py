@@ -72,7 +72,7 @@ AIRFLOW = (
     Service(
         "airflow-apiserver",
         ("airflow", "api-server", "--host", "{BIND_ADDRESS}", "--port", "{AIRFLOW_PORT}"),
-        (env.metadata, env.signing, env.sessions, env.journal_reader),
+        (env.metadata, env.signing, env.sessions, env.journal_reader, env.scraped),
         (f"{PROBES}.http", "apiserver", "http://{HOST}:{AIRFLOW_PORT}"),
     ),
     Service(

@@ -18,6 +18,7 @@ from psycopg2 import sql
 
 from airflow_celery_kit import addresses
 from airflow_celery_kit.controller import journal
+from airflow_celery_kit.controller.counting import Counting
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.journal import install as tables
 from airflow_celery_kit.journal.teller import ADDRESS, stand_alone
@@ -37,7 +38,7 @@ FORGET = "DELETE FROM kit.withdrawal WHERE asked_at < now() - interval '1 day'"
 GRANTS = """
 GRANT USAGE ON SCHEMA journal TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA journal TO {role};
 GRANT INSERT ON journal.event TO {role};
-GRANT EXECUTE ON FUNCTION journal.make_partitions, journal.prune, journal.prune_graphs TO {role};
+GRANT EXECUTE ON FUNCTION journal.make_partitions, journal.prune, journal.prune_graphs, journal.count_up TO {role};
 GRANT USAGE ON SCHEMA state TO {role}; GRANT EXECUTE ON FUNCTION state.take, state.finish, state.release, state.prune TO {role};
 """
 BY_HAND = "or have its owner run 'python -m airflow_celery_kit.scheduler.alone --role {role}'"
@@ -105,19 +106,21 @@ def remove_triggers(connect: Connect) -> None:
 
 
 class Upkeep:
-    """Called before events are carried on: makes what is missing once, then partitions, and takes away what is old, once an hour."""
+    """Called before events are carried on: makes what is missing once, counts up what happened to tasks every few seconds,
+    makes partitions and takes away what is old once an hour."""
 
     def __init__(self, address: str, connect: Connect, clock: Callable[[], float] = time.monotonic) -> None:
         self.address, self.connect, self.clock = address, connect, clock
         self.made, self.due = False, float("-inf")
         self.problem: Exception | None = None
+        self.counting = Counting(self._journal, clock)
 
     def __call__(self) -> None:
         """Do what is due. Raises why nothing can be written yet; what fails is tried again after a while."""
         if self.clock() < self.due:
             if self.problem:
                 raise self.problem
-            return
+            return self.counting.turn()
         self.due, self.problem = self.clock() + AGAIN_SECONDS, None
         try:
             self._make()
@@ -126,6 +129,9 @@ class Upkeep:
             raise
         self.due = self.clock() + HOUR_SECONDS
         self._look_after()
+
+    def _journal(self) -> Any:
+        return psycopg2.connect(addresses.libpq(self.address), connect_timeout=5)
 
     def _make(self) -> None:
         if not self.made:
@@ -136,7 +142,7 @@ class Upkeep:
     def _look_after(self) -> None:
         """Events are carried on all the same where this fails."""
         try:
-            with closing(psycopg2.connect(addresses.libpq(self.address), connect_timeout=5)) as connection:
+            with closing(self._journal()) as connection:
                 journal.make_partitions(connection)
                 journal.prune_by_setting(connection)
             with closing(self.connect()) as connection, connection, connection.cursor() as cursor:

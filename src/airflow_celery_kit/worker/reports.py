@@ -22,6 +22,7 @@ from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
 from airflow_celery_kit.worker.cpu import Cpu
 from airflow_celery_kit.worker.duplicates import STARTED
 from airflow_celery_kit.worker.hearing import Hearing
+from airflow_celery_kit.worker.memory import memory_bytes
 from airflow_celery_kit.worker.orders import Orders
 
 EVERY_SECONDS = 2.0
@@ -34,7 +35,7 @@ def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: i
 
     It holds the ids of the messages that are reserved or running here, the number of second deliveries dropped, the queues and slots
     of this worker, and as `more`: `busy`, the share of the CPU it may use that is in use, 0 to 1; `drained`, whether it was told to
-    take no task; its `host`; and `since` when it runs, in seconds since 1970.
+    take no task; `memory_bytes` of all its processes; its `host`; and `since` when it runs, in seconds since 1970.
     """
     held = sorted({request.id for request in requests})
     return json.dumps({"held": held, "duplicates": duplicates, "queues": queues, "slots": slots, **more})
@@ -90,7 +91,7 @@ class Reporter(bootsteps.StartStopStep):
     def write(self, client: Any, key: str, slots: int) -> None:
         """Write the report. A broker that is full refuses it, which is no fault of the worker's: said once."""
         try:
-            now = {"busy": self.cpu.busy(), "drained": self.orders.drained}
+            now = {"busy": self.cpu.busy(), "drained": self.orders.drained, "memory_bytes": memory_bytes()}
             said = report(in_hands(), STARTED.dropped, self.queues, slots, **now, **self.about)
             client.set(key, said, ex=LIFE_SECONDS)
         except ResponseError as problem:

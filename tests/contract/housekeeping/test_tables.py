@@ -9,7 +9,7 @@ from airflow_celery_kit.core.housekeeping import LIVE
 from tests.contract.housekeeping.conftest import House
 
 NUMBER = count(1)
-OLD = 200
+OLD = 400
 
 
 def a_dag(house: House, dag: str) -> str:

@@ -73,6 +73,32 @@ def test_the_scheduler_makes_what_is_missing_and_carries_events_on(owner):
     assert who == "anna"
 
 
+@pytest.mark.parametrize("role", ["anna", "berta"])
+def test_what_happened_is_counted_every_few_seconds_where_no_controller_is(owner, role):
+    alone.make_journal(owner.address("journals"))
+    alone.grant(owner.address("journals"), "berta")
+    now = [0.0]
+    keep = alone.Upkeep(owner.address("journals", role), owner.connect, lambda: now[0])
+    keep()
+    owner.query(
+        "journals", "INSERT INTO journal.uncounted (noted_at, what) VALUES (now() - interval '1 min', 'redelivered')"
+    )
+    for now[0] in (1.0, 2.0):
+        keep()
+    counted = "SELECT name, value FROM journal.counter"
+    assert owner.query("journals", counted) == [("kit_redeliveries_total", 1.0)]
+    owner.query(
+        "journals", "INSERT INTO journal.uncounted (noted_at, what) VALUES (now() - interval '1 min', 'redelivered')"
+    )
+    now[0] = 5.0
+    keep()
+    assert owner.query("journals", counted) == [("kit_redeliveries_total", 1.0)]
+    now[0] = 6.0
+    keep()
+    assert owner.query("journals", counted) == [("kit_redeliveries_total", 2.0)]
+    keep.counting.drop()
+
+
 def test_what_is_there_is_looked_at_and_left_alone(owner, monkeypatch):
     upkeep(owner)()
     monkeypatch.setattr(install, "migrate", lambda *_, **__: pytest.fail("made again"))

@@ -1,5 +1,6 @@
 """Runs in: contract tests; a real api-server on a real PostgreSQL that airflow-init prepared, with one Dag and one run of it."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -74,6 +76,7 @@ class Server:
 
     stack: Stack
     api: httpx.Client
+    pid: int
 
     def kit(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
         """Ask one route of the kit."""
@@ -131,10 +134,17 @@ def run_once(settings: Settings, code: str = PREPARE) -> None:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The api-server as the embedded runtime starts it."""
-    settings = fresh_settings(tmp_path_factory.mktemp("rest"))
+    with serving(tmp_path_factory.mktemp("rest")) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """Give an api-server with databases of its own, which end with it."""
+    settings = fresh_settings(folder)
     (settings.values["AIRFLOW_PORT"],) = free_ports(1)
-    for folder in ("dags", "plugins", "var/run", "var/airflow/logs"):
-        (settings.root / folder).mkdir(parents=True, exist_ok=True)
+    for name in ("dags", "plugins", "var/run", "var/airflow/logs"):
+        (settings.root / name).mkdir(parents=True, exist_ok=True)
     (settings.root / "dags" / "sales.py").write_text(DAG)
     # As the embedded runtime's own, which belong to whoever runs it.
     with from_wheels(settings) as stack:
@@ -146,7 +156,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 services.command_of(settings, SERVER), env=environment, cwd=settings.root, stdout=log, stderr=log
             )
         try:
-            yield Server(stack, logged_in(settings, process))
+            yield Server(stack, logged_in(settings, process), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)

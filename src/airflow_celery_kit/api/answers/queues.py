@@ -57,6 +57,9 @@ class LiveWorker(BaseModel):
     queues: list[str] = said("The queues that it serves.")
     drained: bool = said("Whether it was told to take no task, and heeds it.")
     busy: float | None = said("The share of the CPU it may use that is in use, 0 to 1; null while it does not say.")
+    memory_bytes: int | None = said(
+        "Resident memory of all its processes, in bytes; what they share counts in each. Null while it does not say."
+    )
     host: str | None = said("The machine or container that it runs on; null while it does not say.")
     since: float | None = said("Since when it runs, in seconds since 1970; null while it does not say.")
 
@@ -89,6 +92,9 @@ class Worker(BaseModel):
     slots: int | None = said("How many tasks it runs at a time.")
     held: int | None = said("How many messages are in its hands: running, and taken ahead.")
     busy: float | None = said("The share of the CPU it may use that is in use, 0 to 1.")
+    memory_bytes: int | None = said(
+        "Resident memory of all its processes, in bytes; what they share counts in each. Null while it does not say."
+    )
     host: str | None = said("The machine or container that it runs on.")
     since: float | None = said("Since when it runs, in seconds since 1970.")
     asked_by: str | None = said("Who gave the last order; null where nobody ever did.")
