@@ -183,7 +183,7 @@ def seen(server: Server) -> Iterator[Callable[..., None]]:
     """Writes what the controller saw, so many seconds ago: a queue, and one worker as it is told to be."""
 
     def write(age: float = 0, live: bool = True, **worker: Any) -> None:
-        more = {"busy": 0.5, "host": "here", "since": time.time(), "drained": False}
+        more = {"busy": 0.5, "memory_bytes": 10**9, "host": "here", "since": time.time(), "drained": False}
         said = {"name": WORKER, "queues": ["default"], "slots": 4, "held": 0, **more, **worker}
         server.query(SEEN, age, json.dumps({"queues": [QUEUE], "delivered": 0, "workers": [said] if live else []}))
 

@@ -32,7 +32,7 @@ def counted(server, seen):
     server.query("UPDATE task_instance SET state = 'success' WHERE run_id = %s", run)
     server.query("UPDATE dag_run SET state = 'success' WHERE run_id = %s", run)
     server.carry()
-    connection = psycopg2.connect(server.address("kit", "kit"))
+    connection = psycopg2.connect(server.stack.address("kit", "kit"))
     counting.count_up(connection, 50, settle=0)
     connection.close()
     return server
