@@ -20,6 +20,7 @@ from airflow_celery_kit.controller import pools
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
 from airflow_celery_kit.errors import ConfigurationError
+from airflow_celery_kit.guards import install as guards
 from airflow_celery_kit.journal import install as journal
 from airflow_celery_kit.journal.teller import is_on
 from airflow_celery_kit.scheduler import wake
@@ -65,10 +66,10 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 10
+KIT_SCHEMA = 11
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "; ".join(
-    f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold")
+    f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold", *guards.TRIGGERS)
 )
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
@@ -171,7 +172,7 @@ def wake_triggers() -> str:
 
 def add_to_databases() -> None:
     """Give the controller's role the few rights that it needs, and let the scheduler be woken, as the owner of each database."""
-    triggers = wake_triggers() + journal.outbox()
+    triggers = wake_triggers() + journal.outbox() + guards.statements()
     for name, grants in (("airflow", METADATA_GRANTS + triggers), ("celery", RESULTS_GRANTS)):
         with (
             contextlib.closing(psycopg2.connect(uri(name, name))) as connection,
@@ -216,7 +217,7 @@ def migrate() -> None:
     """Bring the metadata database to the schema of the installed Airflow and its login manager."""
     with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection:
         # One lock at a time: a scheduler of before may still be running.
-        for table in dict.fromkeys((*wake.TABLES, *(table for table, _ in journal.TRIGGERS))):
+        for table in dict.fromkeys((*wake.TABLES, *guards.TABLES, *(table for table, _ in journal.TRIGGERS))):
             with connection, connection.cursor() as cursor:
                 cursor.execute(WITHOUT_TRIGGERS.format(table=table))
     from airflow.cli.cli_parser import get_parser
