@@ -112,7 +112,7 @@ BEGIN
         WHEN NOT FOUND THEN 'busy'
         WHEN b.state = 'closed' THEN 'closed'
         WHEN b.state = 'open' AND b.until > at THEN 'open'
-        WHEN b.probe <> task AND EXISTS (SELECT FROM task_instance WHERE id = b.probe AND kit.guard_active(state)) THEN 'probing'
+        WHEN b.probe <> task AND EXISTS (SELECT FROM task_instance WHERE id = b.probe AND state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')) THEN 'probing'
         ELSE 'probe'
     END;
 END
