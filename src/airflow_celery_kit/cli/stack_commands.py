@@ -13,6 +13,7 @@ from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.errors import BadInputError, ConfigurationError, NotReadyError
 from airflow_celery_kit.exclusive import exclusive
+from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.initialise import initialise
 from airflow_celery_kit.knobs import KNOBS
 from airflow_celery_kit.machine import Machine
@@ -98,6 +99,7 @@ def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:
     with exclusive(root), steps() as shown:
         settings = initialise(root, shown.say)
         rules.load(root / "config" / "routing.yaml")
+        limits_file.load(root / "config" / "limits.yaml")
         runtime = choose(settings, choice.runtime)
         if workers is not None:
             settings = env_file.record(settings, {"WORKERS": str(workers)})

@@ -135,7 +135,7 @@ DECLARE
     seen jsonb;
     tripped integer := 0;
 BEGIN
-    FOR rule IN SELECT * FROM kit.guard WHERE kind = 'breaker' AND check_name = name AND health ? word ORDER BY id LOOP
+    FOR rule IN SELECT * FROM kit.guard WHERE kind = 'breaker' AND check_name = breaker_verdict.name AND health ? word ORDER BY id LOOP
         INSERT INTO kit.breaker (guard, token) VALUES (rule.id, '') ON CONFLICT DO NOTHING;
         SELECT * INTO b FROM kit.breaker WHERE guard = rule.id AND token = '' FOR UPDATE;
         CONTINUE WHEN b.state <> 'closed';

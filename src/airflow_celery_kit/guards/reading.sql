@@ -109,6 +109,9 @@ CREATE OR REPLACE FUNCTION kit.guards_adopt() RETURNS integer LANGUAGE plpgsql S
 DECLARE
     adopted integer;
 BEGIN
+    IF NOT EXISTS (SELECT FROM kit.guard) THEN
+        RETURN 0;
+    END IF;
     INSERT INTO kit.admitted (task, guard, token)
     SELECT ti.id, g.id, kit.guard_token(g.token, ti.dag_id, ti.run_id, ti.task_id, ti.pool, ti.queue)
     FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g

@@ -17,10 +17,12 @@ from psycopg2.extensions import encrypt_password
 
 from airflow_celery_kit import rules
 from airflow_celery_kit.controller import pools
+from airflow_celery_kit.core.guards.rules import Rules
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.guards import install as guards
+from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.journal import install as journal
 from airflow_celery_kit.journal.teller import is_on
 from airflow_celery_kit.scheduler import wake
@@ -200,6 +202,25 @@ def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
     return found
 
 
+def check_limits(environment: Mapping[str, str] = os.environ) -> Rules:
+    """Return the rules of config/limits.yaml. Raises SystemExit with one line when they cannot be used."""
+    path = limits_file.path_from(environment)
+    try:
+        return limits_file.load(path) if path else Rules()
+    except ConfigurationError as problem:
+        raise SystemExit(str(problem)) from problem
+
+
+def apply_limits(limits: Rules) -> None:
+    """Put them in force, also where no controller will."""
+    with (
+        contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        limits_file.apply(limits, cursor)
+
+
 def make_pools(routing: Routing) -> None:
     """Make a pool for each queue, of the size of all that may run; the controller holds it near the slots from its first look on."""
     with (
@@ -242,7 +263,7 @@ def make_administrator(name: str) -> None:
 def main() -> None:
     """Prepare everything that the other services need; importing Airflow is left out when all of it is there."""
     administrator = os.environ["AIRFLOW_ADMIN_USER"]
-    routing = check_order()
+    routing, limits = check_order(), check_limits()
     make_roles_and_databases(uri("postgres", "postgres"))
     journal.make_database(uri("postgres", "postgres"), make_role, secret)
     if not is_prepared(administrator):
@@ -253,6 +274,7 @@ def main() -> None:
         journal.migrate(uri("postgres", journal.DATABASE))
         write_stamp(administrator)
     make_pools(routing)
+    apply_limits(limits)
     journal.switch(uri("airflow", "airflow"), is_on(os.environ))
     print("databases, schema and administrator are ready")  # noqa: T201
 
