@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
+from airflow_celery_kit.api import actions, app, bulk, console_files, guards, records, workers
 from airflow_celery_kit.api.metrics import GAUGES, QueueMetrics
 from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.examples import EXAMPLE_SNAPSHOT
@@ -77,9 +77,9 @@ def rest_page() -> str:
     """The routes, their fields and their metrics."""
     intro = (
         "Below `/kit/v1` of the api-server, with Airflow's own login: a token of `POST /auth/token` in the header "
-        "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues and metrics need the permission to read "
+        "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues, metrics, limits and breakers need the permission to read "
         "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
-        "Draining and resuming workers needs the permission to edit *Pools*, as Op and Admin have. "
+        "Draining and resuming workers, and changing limits and breakers, needs the permission to edit *Pools*, as Op and Admin have. "
         'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`. A body may have 1 MiB.'
     )
     source = (
@@ -139,6 +139,7 @@ def records_part() -> list[str]:
         *records.router.routes,
         *actions.router.routes,
         *bulk.router.routes,
+        *guards.router.routes,
         *console_files.router.routes,
     ):
         asked = [parameter.alias for parameter in route.dependant.query_params]

@@ -133,6 +133,9 @@ BEGIN
     DELETE FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
         OR (state = 'closed' AND cardinality(failed_at) = 0 AND cardinality(trips) = 0 AND since < clock_timestamp() - interval '1 day'
             AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token));
+    DELETE FROM kit.guard_said WHERE NOT EXISTS (SELECT FROM serialized_dag WHERE serialized_dag.dag_id = guard_said.dag_id);
+    DELETE FROM kit.guard WHERE origin = 'dag' AND NOT EXISTS (
+        SELECT FROM kit.guard_said WHERE said -> guard.kind ? guard.name);
     DELETE FROM kit.rate WHERE next < clock_timestamp() - interval '1 day';
     DELETE FROM kit.guard_event WHERE at < clock_timestamp() - interval '7 days';
     DELETE FROM kit.guard_fault WHERE at < clock_timestamp() - interval '7 days';
@@ -165,6 +168,7 @@ $$;
 -- Guards that a task defines by the way: the file and operators come first.
 CREATE OR REPLACE FUNCTION kit.guards_define(of_dag text, of_task text, said jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    DELETE FROM kit.guard WHERE origin = 'dag' AND id IN (SELECT one ->> 'id' FROM jsonb_array_elements(coalesce(said -> 'define', '[]')) AS one);
     INSERT INTO kit.guard AS known
     SELECT row.* FROM jsonb_populate_recordset(NULL::kit.guard, coalesce(said -> 'define', '[]')) AS row
     ON CONFLICT (id) DO NOTHING;

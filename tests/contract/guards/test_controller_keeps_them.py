@@ -142,6 +142,32 @@ def test_what_dags_say_is_in_force_with_the_dag_that_says_it(airflow):
     assert airflow.schedule(ids) == 3
 
 
+def stored(limits):
+    """A stored Dag whose one task says this of limits."""
+    said = {"__type": "dict", "__var": {"kit": {"__type": "dict", "__var": limits}}}
+    return json.dumps({"dag": {"tasks": [{"__type": "operator", "__var": {"task_id": "load", "executor_config": said}}]}})
+
+
+def test_a_limit_that_a_dag_defines_changes_with_it_and_the_file_comes_first(airflow, metadata, guarding):
+    def said(slots):
+        define = [limit(slots=slots, named=True, origin="dag", rule={"__type": "dict", "__var": {"slots": slots}})]
+        return stored({"limit": ["crm-db"], "define": define})
+
+    airflow.query("INSERT INTO serialized_dag (dag_id, data) VALUES ('sales', %s)", said(2))
+    airflow.query("UPDATE serialized_dag SET data = %s", said(3))
+    assert airflow.query("SELECT slots, rule FROM kit.guard") == [(3, {"slots": 3})]
+    guarding.path.write_text("limits: {crm-db: {slots: 1}}")
+    look(guarding, metadata)
+    airflow.query("UPDATE serialized_dag SET data = %s", said(4))
+    assert airflow.query("SELECT slots, origin FROM kit.guard") == [(1, "file")]
+    guarding.path.write_text("")
+    look(guarding, metadata)
+    assert airflow.query("SELECT slots, origin FROM kit.guard") == [(4, "dag")]
+    airflow.query("DELETE FROM serialized_dag")
+    look(guarding, metadata, now=100.0)
+    assert airflow.query("SELECT count(*) FROM kit.guard") == [(0,)]
+
+
 def test_what_is_suspended_waits_and_goes_on(airflow):
     airflow.guards(limit(slots=5, dags="^sales$"))
     ids = airflow.tasks(3)
