@@ -5,13 +5,20 @@ The limit is defined by the way here; one in config/limits.yaml with the same na
 """
 
 import time
+from datetime import timedelta
 
 from airflow.sdk import dag, task
 
 from airflow_celery_kit.task import guarded
 
 
-@dag(schedule=None, tags=["example"])
+@dag(
+    schedule=None,
+    catchup=False,
+    tags=["kit", "example", "limits"],
+    default_args={"execution_timeout": timedelta(minutes=1)},
+    doc_md=__doc__,
+)
 def limited():
     @guarded(limit={"name": "example-db", "slots": 3})
     @task

@@ -1,7 +1,7 @@
-"""Tasks that share a service and leave it alone while it is down: after three failures within a minute the others wait, without a slot
-and without losing a try, and every ten seconds one of them tries it out.
+"""Tasks that share a service and leave it alone while it is down.
 
-Run it with `{"down_for": 20}` to see it: `kit breakers list`. Without that the service is up.
+After three failures within a minute the others wait, without a slot and without losing a try, and every ten seconds one of them tries it
+out. Run it with `{"down_for": 20}` to see it: `kit breakers list`. Without that the service is up.
 """
 
 import time
@@ -12,7 +12,14 @@ from airflow.sdk import dag, task
 from airflow_celery_kit.task import guarded
 
 
-@dag(schedule=None, tags=["example"], params={"down_for": 0})
+@dag(
+    schedule=None,
+    catchup=False,
+    tags=["kit", "example", "limits"],
+    default_args={"execution_timeout": timedelta(minutes=1)},
+    doc_md=__doc__,
+    params={"down_for": 0},
+)
 def resting():
     @guarded(breaker={"name": "example-service", "failures": 3, "within": "1m", "open": "10s"})
     @task(retries=1, retry_delay=timedelta(seconds=1))

@@ -163,7 +163,13 @@ def ready(prepared):
     """The tables, and the grants that airflow-init makes on them."""
     prepared.query(TABLE, **METADATA)
     prepared.query(RESULTS_TABLE, **RESULTS)
-    prepared.query(preparation.METADATA_GRANTS + preparation.wake_triggers() + journal.outbox() + guards.statements().replace("%", "%%"), **METADATA)
+    prepared.query(
+        preparation.METADATA_GRANTS
+        + preparation.wake_triggers()
+        + journal.outbox()
+        + guards.statements().replace("%", "%%"),
+        **METADATA,
+    )
     prepared.query(preparation.RESULTS_GRANTS, **RESULTS)
     yield prepared
     prepared.query(DROP, **METADATA)

@@ -1,13 +1,17 @@
-"""Runs in: airflow-apiserver; the routes of limits and breakers: what they hold, and what operators do to them, each with a reason that is on record."""
+"""Runs in: airflow-apiserver; the routes of limits and breakers: what they hold, and what operators do to them, with a reason on record."""
 
 import json
-import re
 from typing import Annotated, Any
 from uuid import UUID
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag, requires_access_pool, requires_access_view
+from airflow.api_fastapi.core_api.security import (
+    GetUserDep,
+    requires_access_dag,
+    requires_access_pool,
+    requires_access_view,
+)
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import text
@@ -53,7 +57,7 @@ class Trip(OfBreaker):
 
 @router.get("/limits", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
 def limits(answer: AnswerDep, session: SessionDep) -> Response:
-    """Return every limit with the slots that are taken and the tasks that wait, limits that Dags name and nobody defines, the file's problem, mistakes."""
+    """Return every limit with what it holds and what waits; names that Dags use and nobody defines; what is wrong with file and guards."""
     return answer(reader.limits(session))
 
 
@@ -69,7 +73,7 @@ def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUser
 
     `dag:ID`, `task:DAG.TASK`, `pool:NAME` and `queue:NAME` suspend what has no limit of its own.
     """
-    guard, made = f"limit {check_text(limit)}", None
+    guard, made = f"limit {limit}", None
     if not session.execute(KNOWN, {"guard": guard}).scalar():
         made = made_for(limit, session)
     values = {"guard": guard, "who": user.get_name(), "reason": body.reason, "made": json.dumps(made) if made else None}
@@ -83,7 +87,7 @@ def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUser
 @router.post("/limits/{limit}/resume", dependencies=[MAY_CHANGE])
 def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> Found:
     """Let what waits for a suspended limit begin again."""
-    guard = f"limit {check_text(limit)}"
+    guard = f"limit {limit}"
     if not session.execute(KNOWN, {"guard": guard}).scalar():
         raise HTTPException(404, f"there is no limit {limit}, and nothing of that name is suspended")
     waiting = session.execute(RESUME, {"guard": guard, "who": user.get_name(), "reason": body.reason}).scalar()
@@ -120,7 +124,7 @@ def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserD
 @router.post("/breakers/{breaker}/reset", dependencies=[MAY_CHANGE])
 def reset_breaker(breaker: Named, body: OfBreaker, session: SessionDep, user: GetUserDep) -> Found:
     """Close a breaker that is open or half-open."""
-    if not session.execute(KNOWN, {"guard": f"breaker {check_text(breaker)}"}).scalar():
+    if not session.execute(KNOWN, {"guard": f"breaker {breaker}"}).scalar():
         raise HTTPException(404, f"there is no breaker {breaker}")
     if session.execute(RESET, {"token": body.token, **said(breaker, body, user)}).scalar() is None:
         raise HTTPException(409, f"{breaker} is closed: there is nothing to reset")
@@ -145,14 +149,7 @@ def made_for(name: str, session: Any) -> dict[str, Any]:
 
 def said(breaker: str, body: Reason, user: Any) -> dict[str, Any]:
     """Return what a change of a breaker is told."""
-    return {"guard": f"breaker {check_text(breaker)}", "who": user.get_name(), "reason": body.reason}
-
-
-def check_text(name: str) -> str:
-    """Return a name that a database takes. Raises HTTPException for another one."""
-    if re.search(r"[\x00\ud800-\udfff]", name):
-        raise HTTPException(404, "there is nothing of such a name")
-    return name
+    return {"guard": f"breaker {breaker}", "who": user.get_name(), "reason": body.reason}
 
 
 def one(found: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:

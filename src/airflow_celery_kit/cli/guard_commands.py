@@ -94,7 +94,9 @@ def show_breaker(name: str, as_json: bool) -> None:
 @click.argument("name")
 @reason_option
 @token_option
-@click.option("--seconds", type=click.FloatRange(0.1, 31_536_000), help="How long it stays open; its own time by default.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 31_536_000), help="How long it stays open; its own time by default."
+)
 @json_option
 def trip_breaker(name: str, reason: str, token: str, seconds: float | None, as_json: bool) -> None:
     """Open a breaker: its tasks wait, and after its time one of them tries it out."""

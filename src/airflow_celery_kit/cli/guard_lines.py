@@ -43,7 +43,9 @@ def limit_notes(found: dict[str, Any]) -> list[str]:
         notes.append(f"config/limits.yaml is not in force, the one before is: {found['file']['problem']}")
     if found["faults"]["count"]:
         faults = found["faults"]
-        notes.append(f"{faults['count']} times a guard was wrong and let its task in, last {short(faults['at'])}: {faults['last']}")
+        notes.append(
+            f"{faults['count']} times a guard was wrong and let its task in, last {short(faults['at'])}: {faults['last']}"
+        )
     return notes
 
 

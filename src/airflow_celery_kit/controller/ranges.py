@@ -3,7 +3,7 @@
 A function runs in a thread of its own: one that does not return keeps its limit at the last value, and delays nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from threading import Thread
@@ -29,7 +29,7 @@ WAKE = "SELECT kit.wake_held(%s, NULL, 5)"
 class Question:
     """One function that was asked, and what it said."""
 
-    function: Callable[[], Any]
+    source: str
     answer: Any = None
     problem: str = ""
     thread: Thread = field(init=False)
@@ -40,7 +40,8 @@ class Question:
 
     def _ask(self) -> None:
         try:
-            self.answer = int(self.function())
+            module, _, name = self.source.rpartition(".")
+            self.answer = int(getattr(import_module(module), name)())
         except (Exception, SystemExit) as problem:
             self.problem = f"{type(problem).__name__}: {str(problem).strip()}"
 
@@ -77,8 +78,7 @@ class Ranges:
         last = self.asked.get(guard)
         if last and last.thread.is_alive():
             return self.said.get(guard, (None, None))[0], f"{source} has not answered since the last look"
-        module, _, name = source.rpartition(".")
-        self.asked[guard] = Question(lambda: getattr(import_module(module), name)())
+        self.asked[guard] = Question(source)
         self.asked[guard].thread.join(0.2)
         now = self.asked[guard]
         if now.thread.is_alive():

@@ -28,7 +28,9 @@ def load(path: Path) -> Rules:
     except UnicodeDecodeError as problem:
         raise ConfigurationError(f"{path} is not a text file (UTF-8): save it as one") from problem
     except OSError as problem:
-        raise ConfigurationError(f"{path}: {problem.strerror}: put it back, without limits it may be empty") from problem
+        raise ConfigurationError(
+            f"{path}: {problem.strerror}: put it back, without limits it may be empty"
+        ) from problem
 
 
 def apply(rules: Rules, cursor: Any) -> bool:

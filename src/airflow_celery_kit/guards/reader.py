@@ -4,29 +4,15 @@ from typing import Any
 
 from sqlalchemy import text
 
-LIMITS = text("""
-SELECT g.name, g.origin, g.rule, kit.limit_slots(g) AS slots, g.rate, g.period, g.per_worker, value.problem,
-    CASE WHEN held_back.guard IS NOT NULL THEN jsonb_build_object('who', held_back.who, 'reason', held_back.reason, 'at', held_back.at) END AS suspended,
-    coalesce((SELECT jsonb_agg(jsonb_build_object('token', token, 'taken', taken, 'waiting', waiting) ORDER BY token) FROM kit.guard_now()
-        WHERE guard = g.id), '[]') AS tokens
-FROM kit.guard AS g LEFT JOIN kit.guard_suspended AS held_back ON held_back.guard = g.id LEFT JOIN kit.guard_value AS value ON value.guard = g.id
-WHERE g.kind = 'limit' AND g.id <> 'limit start' ORDER BY g.name
-""")
-BREAKERS = text("""
-SELECT g.name, g.origin, g.rule, coalesce(b.token, '') AS token, coalesce(b.state, 'closed') AS state, b.reason, b.who, b.since,
-    CASE WHEN b.until <> 'infinity' THEN b.until END AS until, coalesce(b.openings, 0) AS openings, b.probe::text AS probe,
-    coalesce((SELECT count(*) FROM unnest(b.failed_at) AS one WHERE one > clock_timestamp() - make_interval(secs => g.failures_within)), 0) AS failures,
-    CASE WHEN b.loud_until > clock_timestamp() THEN 'error' ELSE 'warning' END AS level,
-    coalesce(now.taken, 0) AS taken, coalesce(now.waiting, 0) AS waiting
-FROM kit.guard AS g LEFT JOIN kit.breaker AS b ON b.guard = g.id
-LEFT JOIN kit.guard_now() AS now ON now.guard = g.id AND now.token = coalesce(b.token, '')
-WHERE g.kind = 'breaker' ORDER BY g.name, b.token
-""")
+LIMITS = text("SELECT * FROM kit.limits_told()")
+BREAKERS = text("SELECT * FROM kit.breakers_told()")
 UNKNOWN = text("""
 SELECT DISTINCT name FROM kit.guard_said, LATERAL jsonb_array_elements_text(said -> 'limit') AS name
 WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = 'limit ' || name) ORDER BY name
 """)
-FAULTS = text("SELECT count(*) AS count, max(at) AS at, (array_agg(what ORDER BY id DESC))[1] AS last FROM kit.guard_fault")
+FAULTS = text(
+    "SELECT count(*) AS count, max(at) AS at, (array_agg(what ORDER BY id DESC))[1] AS last FROM kit.guard_fault"
+)
 FILE = text("SELECT problem, at FROM kit.guard_file WHERE what = 'limits.yaml'")
 WAITS = text("SELECT because, since FROM kit.waits(:task)")
 

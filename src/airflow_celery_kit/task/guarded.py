@@ -34,7 +34,9 @@ def guarded(
     return decorate
 
 
-def kit_config(limit: Any = None, breaker: Any = None, start: datetime | None = None, start_conf: str | None = None) -> dict[str, Any]:
+def kit_config(
+    limit: Any = None, breaker: Any = None, start: datetime | None = None, start_conf: str | None = None
+) -> dict[str, Any]:
     """Return what stands in `executor_config` below `kit`, for those who write it there by themselves. Raises ValueError."""
     found: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []

@@ -69,8 +69,13 @@ def test_never_one_above_the_limit_with_three_schedulers_and_a_hundred_contender
                 with connection, connection.cursor() as cursor:
                     cursor.execute(count)
                     worst.append(cursor.fetchone()[0])
-                    cursor.execute("UPDATE task_instance SET state = 'success' WHERE id = ANY(%s::uuid[]) AND state = 'scheduled'", (mine,))
-                    cursor.execute("SELECT count(*) FROM task_instance WHERE id = ANY(%s::uuid[]) AND state IS NULL", (mine,))
+                    cursor.execute(
+                        "UPDATE task_instance SET state = 'success' WHERE id = ANY(%s::uuid[]) AND state = 'scheduled'",
+                        (mine,),
+                    )
+                    cursor.execute(
+                        "SELECT count(*) FROM task_instance WHERE id = ANY(%s::uuid[]) AND state IS NULL", (mine,)
+                    )
                     if not cursor.fetchone()[0]:
                         return
 
@@ -86,7 +91,11 @@ def test_never_one_above_the_limit_with_three_schedulers_and_a_hundred_contender
 def test_each_token_has_slots_of_its_own(airflow):
     airflow.guards(limit(slots=1, token="user"))
     for run, user in (("r1", "anna"), ("r2", "anna"), ("r3", "ben")):
-        airflow.query("INSERT INTO dag_run (dag_id, run_id, triggering_user_name, state) VALUES ('sales', %s, %s, 'running')", run, user)
+        airflow.query(
+            "INSERT INTO dag_run (dag_id, run_id, triggering_user_name, state) VALUES ('sales', %s, %s, 'running')",
+            run,
+            user,
+        )
     first, second, third = (airflow.tasks(1, run=run)[0] for run in ("r1", "r2", "r3"))
     assert [airflow.schedule([one]) for one in (first, second, third)] == [1, 0, 1]
     assert airflow.why(second) == "waits for limit crm-db of anna (1 of 1 in use)"
@@ -96,7 +105,9 @@ def test_a_token_comes_from_the_configuration_of_a_run(airflow):
     airflow.guards(limit(slots=1, token="conf:database"))
     for run, name in (("r1", "east"), ("r2", "west")):
         conf = json.dumps({"database": name})
-        airflow.query("INSERT INTO dag_run (dag_id, run_id, conf, state) VALUES ('sales', %s, %s, 'running')", run, conf)
+        airflow.query(
+            "INSERT INTO dag_run (dag_id, run_id, conf, state) VALUES ('sales', %s, %s, 'running')", run, conf
+        )
     ids = airflow.tasks(2, run="r1") + airflow.tasks(2, run="r2")
     assert airflow.schedule(ids) == 2
 
@@ -124,7 +135,9 @@ def test_a_rate_lets_a_burst_in_and_then_one_at_a_time(airflow):
 
 def test_a_task_starts_when_its_run_says(airflow):
     airflow.guards(limit(start_conf="start_at"))
-    airflow.query("""INSERT INTO dag_run (dag_id, run_id, conf) SELECT 'sales', 'r1', json_build_object('start_at', now() + interval '1 s')""")
+    airflow.query(
+        """INSERT INTO dag_run (dag_id, run_id, conf) SELECT 'sales', 'r1', json_build_object('start_at', now() + interval '1 s')"""
+    )
     (id,) = airflow.tasks(1)
     assert airflow.schedule([id]) == 0 and "starts at" in airflow.why(id)
     time.sleep(1.1)
@@ -195,7 +208,9 @@ def test_a_task_that_is_sent_while_its_breaker_opens_waits_again(airflow):
         cursor.execute("SELECT 1 FROM task_instance WHERE id = %s FOR UPDATE", (ids[4],))
         fails(airflow, ids[:3])
         assert airflow.states(ids[3:]) == [None, "scheduled"]
-        cursor.execute("UPDATE task_instance SET state = 'queued', external_executor_id = 'm4' WHERE id = %s", (ids[4],))
+        cursor.execute(
+            "UPDATE task_instance SET state = 'queued', external_executor_id = 'm4' WHERE id = %s", (ids[4],)
+        )
         scheduler.commit()
     assert airflow.states(ids[4:]) == [None] and airflow.query("SELECT message FROM kit.withdrawal") == [("m4",)]
 

@@ -81,7 +81,9 @@ def test_a_range_follows_a_metric_and_stays_in_its_bounds(airflow, metadata, gua
     assert airflow.one("SELECT workers FROM kit.guard_workers") == 2
 
 
-def test_a_function_that_breaks_keeps_the_last_value_and_is_said_once(airflow, metadata, guarding, tmp_path, monkeypatch):
+def test_a_function_that_breaks_keeps_the_last_value_and_is_said_once(
+    airflow, metadata, guarding, tmp_path, monkeypatch
+):
     (tmp_path / "sizes.py").write_text("values = [3, 100]\ndef size():\n    return values.pop(0)")
     monkeypatch.syspath_prepend(tmp_path)
     guarding.path.write_text("limits: {crm-db: {slots: {low: 2, high: 5, by: sizes.size}, when: {}}}")
@@ -121,7 +123,13 @@ def test_health_checks_open_a_breaker(airflow):
     tell = "SELECT kit.breaker_verdict('crm', %s, now() + make_interval(secs => %s))"
     with contextlib.closing(airflow.connect("kit")) as connection, connection, connection.cursor() as cursor:
         tripped = []
-        for state, at in (("Healthy", 0), ("Unhealthy", 0), ("Unhealthy", 11), *(("Degraded", 12) for _ in range(9)), ("Unhealthy", 13)):
+        for state, at in (
+            ("Healthy", 0),
+            ("Unhealthy", 0),
+            ("Unhealthy", 11),
+            *(("Degraded", 12) for _ in range(9)),
+            ("Unhealthy", 13),
+        ):
             cursor.execute(tell, (state, at))
             tripped.append(cursor.fetchone()[0])
     assert tripped == [0] * 12 + [1]
@@ -131,7 +139,10 @@ def test_health_checks_open_a_breaker(airflow):
 def test_what_dags_say_is_in_force_with_the_dag_that_says_it(airflow):
     kit = {"__type": "dict", "__var": {"kit": {"__type": "dict", "__var": {"limit": "crm-db", "breaker": "crm"}}}}
     task = {"__type": "operator", "__var": {"task_id": "load", "executor_config": kit}}
-    mapped = {"__type": "operator", "__var": {"task_id": "many", "_is_mapped": True, "partial_kwargs": {"executor_config": kit}}}
+    mapped = {
+        "__type": "operator",
+        "__var": {"task_id": "many", "_is_mapped": True, "partial_kwargs": {"executor_config": kit}},
+    }
     airflow.guards(limit(slots=1, named=True))
     data = json.dumps({"dag": {"tasks": [task, mapped]}})
     airflow.query("INSERT INTO serialized_dag (dag_id, data) VALUES ('sales', %s)", data)
@@ -145,7 +156,9 @@ def test_what_dags_say_is_in_force_with_the_dag_that_says_it(airflow):
 def stored(limits):
     """A stored Dag whose one task says this of limits."""
     said = {"__type": "dict", "__var": {"kit": {"__type": "dict", "__var": limits}}}
-    return json.dumps({"dag": {"tasks": [{"__type": "operator", "__var": {"task_id": "load", "executor_config": said}}]}})
+    return json.dumps(
+        {"dag": {"tasks": [{"__type": "operator", "__var": {"task_id": "load", "executor_config": said}}]}}
+    )
 
 
 def test_a_limit_that_a_dag_defines_changes_with_it_and_the_file_comes_first(airflow, metadata, guarding):

@@ -18,7 +18,9 @@ def seconds(airflow, number, times=3, where="true"):
     with contextlib.closing(airflow.connect()) as connection, connection.cursor() as cursor:
         for _ in range(times):
             begun = time.perf_counter()
-            cursor.execute(f"UPDATE task_instance SET state = 'scheduled', try_number = try_number + 1 WHERE state IS NULL AND {where}")
+            cursor.execute(
+                f"UPDATE task_instance SET state = 'scheduled', try_number = try_number + 1 WHERE state IS NULL AND {where}"
+            )
             spent.append(time.perf_counter() - begun)
             assert cursor.rowcount == number
             connection.rollback()

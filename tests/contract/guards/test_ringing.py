@@ -73,7 +73,9 @@ def test_a_rate_that_allows_the_next_one_rings(airflow, bell):
 
 def test_a_start_that_has_come_rings(airflow, bell):
     airflow.guards(limit(start_conf="at"))
-    airflow.query("INSERT INTO dag_run (dag_id, run_id, state, conf) SELECT 'sales', 'r1', 'running', json_build_object('at', now() + interval '1 s')")
+    airflow.query(
+        "INSERT INTO dag_run (dag_id, run_id, state, conf) SELECT 'sales', 'r1', 'running', json_build_object('at', now() + interval '1 s')"
+    )
     ids = airflow.tasks(1)
     hush(bell)
     assert airflow.schedule(ids) == 0

@@ -12,13 +12,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from airflow_celery_kit.core.guards import patterns
 from airflow_celery_kit.core.guards.breaker import Breaker, Terms
 from airflow_celery_kit.core.guards.rate import Rate
-from tests.contract.guards.conftest import breaker, limit
+from tests.contract.guards.conftest import QUIETLY, breaker, limit
 
 ON_WHEELS_ALONE = True
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-LIGHT = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LIGHT = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 TERMS = Terms(failures=3, within=60, open_for=30, growth="exponential", most=100)
 WHICH = "breaker crm"
+KNOWN = "SELECT state, probe::text, openings, until, cardinality(failed_at) FROM kit.breaker WHERE guard = %s"
+ENDS = ["queued", "running", "deferred", "success", "failed", "up_for_retry", "up_for_reschedule", "restarting", None]
 
 
 def moment(at: float) -> datetime:
@@ -34,7 +38,7 @@ def connection(airflow):
         yield made
 
 
-def machine_on(connection, ids):
+def machine_on(connection, ids):  # noqa: C901
     """A state machine that drives both twins."""
 
     class Twins(RuleBasedStateMachine):
@@ -59,7 +63,7 @@ def machine_on(connection, ids):
             assert self.sql("SELECT kit.breaker_ask(%s, '', %s::uuid, %s)", WHICH, task, moment(self.at)) == (said,)
             if said in ("closed", "probe"):
                 self.active.add(task)
-                self.cursor.execute("ALTER TABLE task_instance DISABLE TRIGGER USER; UPDATE task_instance SET state = 'running' WHERE id = %s; ALTER TABLE task_instance ENABLE TRIGGER USER", (task,))
+                self.cursor.execute(QUIETLY, {"state": "running", "task": task})
                 if said == "probe":
                     self.twin.begin_probe(task)
                     self.sql("SELECT kit.breaker_probe(%s, '', %s::uuid, %s)", WHICH, task, moment(self.at))
@@ -69,7 +73,7 @@ def machine_on(connection, ids):
         def a_task_ends(self, data, became):
             task = data.draw(some.sampled_from(sorted(self.active)))
             self.active.discard(task)
-            self.cursor.execute("ALTER TABLE task_instance DISABLE TRIGGER USER; UPDATE task_instance SET state = NULL WHERE id = %s; ALTER TABLE task_instance ENABLE TRIGGER USER", (task,))
+            self.cursor.execute(QUIETLY, {"state": None, "task": task})
             self.twin.heard(task, became, self.at)
             self.sql("SELECT kit.breaker_heard(%s, '', %s::uuid, %s, %s)", WHICH, task, became, moment(self.at))
 
@@ -77,12 +81,13 @@ def machine_on(connection, ids):
         def a_person_trips_it(self):
             self.twin.open(self.at)
             self.sql("SELECT kit.breaker_open(%s, '', 'maintenance', 'anna', %s)", WHICH, moment(self.at))
-            assert self.sql("SELECT level FROM kit.guard_event ORDER BY seq DESC LIMIT 1") == (self.twin.level(self.at),)
+            assert self.sql("SELECT level FROM kit.guard_event ORDER BY seq DESC LIMIT 1") == (
+                self.twin.level(self.at),
+            )
 
         @invariant()
         def they_are_one(self):
-            state, probe, openings, until, failed = self.sql(
-                "SELECT state, probe::text, openings, until, cardinality(failed_at) FROM kit.breaker WHERE guard = %s", WHICH)
+            state, probe, openings, until, failed = self.sql(KNOWN, WHICH)
             wanted = moment(self.twin.until) if self.twin.state == "open" else until
             assert (state, probe, openings, until, failed) == (
                 self.twin.state, self.twin.probe, self.twin.openings, wanted, len(self.twin.failed_at))  # fmt: skip
@@ -108,7 +113,8 @@ def test_a_rate_is_that_of_the_core(connection, number, period, data, steps):
         for step in steps:
             at += step / 1000
             cursor.execute(
-                "SELECT kit.rate_due(%(kept)s, gap, %(burst)s), kit.rate_take(%(kept)s, gap, %(at)s) FROM kit.rate_gap(%(number)s, %(period)s, %(burst)s) AS gap",
+                "SELECT kit.rate_due(%(kept)s, gap, %(burst)s), kit.rate_take(%(kept)s, gap, %(at)s) "
+                "FROM kit.rate_gap(%(number)s, %(period)s, %(burst)s) AS gap",
                 {"kept": kept, "at": moment(at), "number": number, "period": period, "burst": rate.burst},
             )
             due, kept = cursor.fetchone()
@@ -137,7 +143,9 @@ def machine_of_slots(airflow, ids):
     class Slots(RuleBasedStateMachine):
         def __init__(self):
             super().__init__()
-            airflow.query("ALTER TABLE task_instance DISABLE TRIGGER USER; UPDATE task_instance SET state = NULL; ALTER TABLE task_instance ENABLE TRIGGER USER; DELETE FROM kit.admitted; DELETE FROM kit.held")
+            airflow.query("UPDATE task_instance SET state = NULL")
+            airflow.query("DELETE FROM kit.admitted")
+            airflow.query("DELETE FROM kit.held")
             self.states = dict.fromkeys(ids)
 
         @rule(some_ids=some.lists(some.sampled_from(ids), min_size=1, max_size=6, unique=True))
@@ -147,7 +155,22 @@ def machine_of_slots(airflow, ids):
             assert airflow.schedule(some_ids) == min(free, len(due))
             self.states = dict(zip(ids, airflow.states(ids), strict=True))
 
-        @rule(id=some.sampled_from(ids), state=some.sampled_from(["queued", "running", "deferred", "success", "failed", "up_for_retry", "up_for_reschedule", "restarting", None]))
+        @rule(
+            id=some.sampled_from(ids),
+            state=some.sampled_from(
+                [
+                    "queued",
+                    "running",
+                    "deferred",
+                    "success",
+                    "failed",
+                    "up_for_retry",
+                    "up_for_reschedule",
+                    "restarting",
+                    None,
+                ]
+            ),
+        )
         def a_state_changes(self, id, state):
             if self.states[id] in active:
                 airflow.becomes(state, id)

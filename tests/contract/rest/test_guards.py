@@ -28,7 +28,11 @@ def test_a_limit_is_suspended_and_resumed_with_a_reason(guards):
     found = only(guards.kit("/limits"), "limits")
     assert (found["name"], found["slots"], found["suspended"], found["rule"]["slots"]) == ("crm-db", 2, None, 2)
     reason = {"reason": "the CRM moves"}
-    assert guards.kit("/limits/crm-db/suspend", "POST", json=reason).json() == {"limit": "crm-db", "suspended": True, "taken_back": 0}
+    assert guards.kit("/limits/crm-db/suspend", "POST", json=reason).json() == {
+        "limit": "crm-db",
+        "suspended": True,
+        "taken_back": 0,
+    }
     assert only(guards.kit("/limits"), "limits")["suspended"]["who"] == "admin"
     assert guards.kit("/limits/crm-db/suspend", "POST", json=reason).status_code == 409
     assert guards.kit("/limits/crm-db/resume", "POST", json=reason).json()["suspended"] is False
@@ -36,7 +40,10 @@ def test_a_limit_is_suspended_and_resumed_with_a_reason(guards):
     noted = guards.query("SELECT event, owner, extra FROM log WHERE event LIKE 'kit%%limit' ORDER BY id")
     extra = json.dumps({"limit": "crm-db", "reason": "the CRM moves"})
     assert noted[-2:] == [("kit_suspend_limit", "admin", extra), ("kit_resume_limit", "admin", extra)]
-    assert [what for (what,) in guards.query("SELECT what FROM kit.guard_event ORDER BY seq")] == ["limit_suspended", "limit_resumed"]
+    assert [what for (what,) in guards.query("SELECT what FROM kit.guard_event ORDER BY seq")] == [
+        "limit_suspended",
+        "limit_resumed",
+    ]
 
 
 @pytest.mark.parametrize("name", ["dag:sales", "task:sales.load", "pool:default_pool", "queue:default"])
@@ -64,7 +71,7 @@ def test_what_cannot_be_is_refused_with_a_sentence(guards):
         ("/limits/task:sales/suspend", {"reason": "x"}, 404),
         ("/limits/crm-db/suspend", {}, 422),
         ("/limits/crm-db/suspend", {"reason": "a\0b"}, 422),
-        ("/limits/%00/suspend", {"reason": "x"}, 404),
+        ("/limits/%00/suspend", {"reason": "x"}, 422),
         ("/breakers/nothing/trip", {"reason": "x"}, 404),
         ("/breakers/crm/trip", {"reason": "x", "seconds": 0}, 422),
     ):
@@ -79,7 +86,9 @@ def test_a_task_says_what_it_waits_for(guards):
     assert guards.kit(f"/tasks/{id}/waits").json() == {"waits_for": None, "since": None}
     guards.query("UPDATE task_instance SET state = 'scheduled' WHERE id = %s", id)
     found = guards.kit(f"/tasks/{id}/waits").json()
-    assert found["waits_for"].startswith("waits for breaker crm: open until") and found["waits_for"].endswith("the CRM moves")
+    assert found["waits_for"].startswith("waits for breaker crm: open until") and found["waits_for"].endswith(
+        "the CRM moves"
+    )
     assert guards.query("SELECT state FROM task_instance WHERE id = %s", id) == [(None,)]
 
 
@@ -99,4 +108,6 @@ def test_the_stored_dags_are_read_by_airflows_own_serialization(guards):
     """The trigger is on Airflow's own table, in its own encoding: what the example Dags say is in force."""
     data = guards.query("SELECT data FROM serialized_dag LIMIT 1")[0][0]
     assert data["dag"]["tasks"], "the Dag is stored as the trigger reads it"
-    assert guards.query("SELECT count(*) FROM pg_trigger WHERE tgname IN ('kit_hold_guarded', 'kit_hold_sent', 'kit_hold_left', 'kit_hold_dag')") == [(4,)]
+    assert guards.query(
+        "SELECT count(*) FROM pg_trigger WHERE tgname IN ('kit_hold_guarded', 'kit_hold_sent', 'kit_hold_left', 'kit_hold_dag')"
+    ) == [(4,)]

@@ -25,13 +25,21 @@ breakers:
 def test_the_whole_file_becomes_rows():
     rows = {row["id"]: row for row in parse(WHOLE).rows()}
     assert list(rows) == ["breaker crm", "limit crm-db", "limit mails", "limit nightly"]
-    assert (rows["limit crm-db"]["slots"], rows["limit crm-db"]["token"], rows["limit crm-db"]["named"]) == (3, "user", True)
+    assert (rows["limit crm-db"]["slots"], rows["limit crm-db"]["token"], rows["limit crm-db"]["named"]) == (
+        3,
+        "user",
+        True,
+    )
     mails = rows["limit mails"]
     assert (mails["rate"], mails["period"], mails["burst"], mails["tasks"]) == (200, 60.0, 7, "^(?:send_.*)$")
     assert mails["dags"] == "^(?:news|shop_.*)$" and not mails["named"]
     assert (rows["limit nightly"]["low"], rows["limit nightly"]["slots"]) == (2, None)
     crm = rows["breaker crm"]
-    assert (crm["check_name"], crm["health"], crm["open_most"]) == ("crm", {"within": 10, "unhealthy": 2, "degraded": 10}, 600)
+    assert (crm["check_name"], crm["health"], crm["open_most"]) == (
+        "crm",
+        {"within": 10, "unhealthy": 2, "degraded": 10},
+        600,
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,13 @@ def test_a_breaker_stays_open_for_longer_and_never_too_long(openings, open_for, 
 
 def test_three_trips_in_five_minutes_are_loud_for_half_an_hour():
     breaker = Breaker()
-    for at, level in ((0, "warning"), (100, "warning"), (299, "error"), (700, "error"), (2098, "error"), (2100, "warning")):
+    for at, level in (
+        (0, "warning"),
+        (100, "warning"),
+        (299, "error"),
+        (700, "error"),
+        (2098, "error"),
+        (2100, "warning"),
+    ):
         breaker.open(at)
         assert breaker.level(at) == level

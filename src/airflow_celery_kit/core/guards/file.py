@@ -29,7 +29,9 @@ def parse(text: str) -> Rules:
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise GuardsError(f"line 1: {str(problem).splitlines()[0]}: put the file's YAML right") from problem
     if key := twice(tree):
-        raise GuardsError(f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}: {key.value!r} stands there twice: take one out")
+        raise GuardsError(
+            f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}: {key.value!r} stands there twice: take one out"
+        )
     try:
         return Rules.model_validate({} if content is None else content)
     except ValidationError as problem:
@@ -38,6 +40,10 @@ def parse(text: str) -> Rules:
 
 def _first(tree: Any, problem: ValidationError) -> str:
     place, reason = first(problem)
-    kept = [str(step) for before, step in zip(("", *place), place, strict=False) if not (before == "slots" and step in BRANCHES)]
+    kept = [
+        str(step)
+        for before, step in zip(("", *place), place, strict=False)
+        if not (before == "slots" and step in BRANCHES)
+    ]
     line, column = mark(tree, kept)
     return f"line {line}, column {column}: {'.'.join(kept) or 'file'}: {reason}"

@@ -37,7 +37,9 @@ def _start(text: Any) -> str:
 
 def _source(text: Any) -> str:
     if text not in METRICS and not re.fullmatch(OWN, str(text)):
-        raise ValueError(f"{text!r} decides nothing: write {', '.join(METRICS)} or a function of your own, module.function")
+        raise ValueError(
+            f"{text!r} decides nothing: write {', '.join(METRICS)} or a function of your own, module.function"
+        )
     return str(text)
 
 
