@@ -208,6 +208,13 @@ BEGIN
         RETURN NEW;
     END IF;
     BEGIN
+        -- The executor has not heard yet that its message of before is gone, and would take that for the end of this one.
+        IF EXISTS (
+            SELECT FROM kit.withdrawal WHERE task = NEW.id AND asked_at > clock_timestamp() - interval '1 min'
+                AND coalesce(done_at, 'infinity') > clock_timestamp() - interval '3 s'
+        ) THEN
+            RETURN NULL;
+        END IF;
         asked := kit.guard_ask(ti, clock_timestamp());
         IF asked.cause IS NULL THEN
             DELETE FROM kit.held WHERE task = NEW.id;

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS kit.breaker (
     reason text NOT NULL DEFAULT '', who text, since timestamptz NOT NULL DEFAULT clock_timestamp(), until timestamptz, openings integer NOT NULL DEFAULT 0,
     probe uuid, trips timestamptz[] NOT NULL DEFAULT '{}', loud_until timestamptz NOT NULL DEFAULT '-infinity', PRIMARY KEY (guard, token)
 );
+CREATE INDEX IF NOT EXISTS kit_withdrawal_task ON kit.withdrawal (task);
 -- What the controller has to say in its log.
 CREATE TABLE IF NOT EXISTS kit.guard_event (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), level text NOT NULL, guard text NOT NULL,

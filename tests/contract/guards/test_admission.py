@@ -215,6 +215,20 @@ def test_a_task_that_is_sent_while_its_breaker_opens_waits_again(airflow):
     assert airflow.states(ids[4:]) == [None] and airflow.query("SELECT message FROM kit.withdrawal") == [("m4",)]
 
 
+def test_a_task_whose_message_is_being_withdrawn_is_not_scheduled_before_the_executor_has_heard(airflow):
+    airflow.guards(breaker(open_for=0.1, open_most=0.1))
+    (id,) = airflow.tasks(1)
+    airflow.schedule([id])
+    airflow.query("UPDATE task_instance SET state = 'queued', external_executor_id = 'm1' WHERE id = %s", id)
+    airflow.query("SELECT kit.breaker_trip('breaker crm', '', 'anna', 'x', 0.1)")
+    airflow.query("SELECT kit.breaker_reset('breaker crm', '', 'anna', 'x')")
+    assert airflow.states([id]) == [None] and airflow.schedule([id]) == 0
+    airflow.query("UPDATE kit.withdrawal SET done_at = clock_timestamp()")
+    assert airflow.schedule([id]) == 0
+    airflow.query("UPDATE kit.withdrawal SET done_at = clock_timestamp() - interval '4 s'")
+    assert airflow.schedule([id]) == 1
+
+
 def test_a_probe_that_never_ran_makes_room_for_another_one(airflow):
     airflow.guards(breaker(open_for=0.1, open_most=0.1))
     ids = airflow.tasks(6)
