@@ -83,7 +83,8 @@ def test_a_service_that_is_down_is_left_alone_and_every_task_succeeds_once_it_is
     time.sleep(DOWN_SECONDS)
     waiting = instances(stack, "calls_a_service", run, "call")
     held = [one for one in waiting if one["state"] is None]
-    assert len(held) >= TASKS - 2 * in_flight - THRESHOLD, "the others wait, and hold nothing"
+    begun = THRESHOLD + in_flight + int(DOWN_SECONDS / PERIOD) + 2
+    assert len(held) >= TASKS - begun, "the others wait, and hold nothing"
     assert {one["try_number"] for one in held} <= {0, 1}
     because = stack.api.kit(f"/tasks/{held[-1]['id']}/waits")["waits_for"]
     assert because.startswith("waits for breaker stack-service: "), because
@@ -112,27 +113,25 @@ def test_a_limit_holds_while_workers_are_killed_and_no_slot_is_lost(stack: Stack
     stack.wait_ready()
     stack.kit("scale", "3")
     try:
-        load = Load(stack, stack.start_dag("holds_a_slot", {"tasks": 100, "seconds": 1}), 100, "holds_a_slot")
-        killed = []
-        for number, worker in ((10, "airflow-worker-2"), (35, "airflow-worker-3"), (60, "airflow-worker-1")):
-            wait_for(f"{number} ends", lambda n=number: len(load.receipts("end")) >= n, 180, load.states)
+        load = Load(stack, stack.start_dag("holds_a_slot", {"tasks": 100, "seconds": 3}), 100, "holds_a_slot")
+        killed: list[tuple[float, str]] = []
+        for number in (10, 30, 50, 70):
+            wait_for(f"{number} ends", lambda n=number: len(load.receipts("end")) >= n, 240, load.states)
+            worker = next(one["host"] for one in load.receipts("start")[::-1] if one["index"] in load.unfinished())
             stack.kit("kill", worker)
             killed.append((time.time(), worker))
         load.wait_ended(400)
-        spans = attempts(load, killed)
-        worst = max(overlap(spans, at) for at, _ in spans)
-        after = (
-            max(overlap(spans, at) for at, _ in spans if at > killed[-1][0] + 60)
-            if spans[-1][0] > killed[-1][0] + 60
-            else None
-        )
+        spans, worst = attempts(load, killed), most(attempts(load, killed))
         print(
-            f"{len(spans)} attempts of 100 tasks, at most {worst} at once, {after} after the last kill's minute, {len(lost(load))} were killed"
+            f"{len(spans)} attempts of 100 tasks on 3 workers, 4 kills took {len(lost(load))} of them; at most {worst} at once"
         )
+        assert lost(load), "nothing was killed in the middle"
         assert worst == SLOTS, "never one above, and all of them used"
-        assert after in (None, SLOTS), "no slot was lost"
         (limit,) = [one for one in stack.api.kit("/limits")["limits"] if one["name"] == "stack-db"]
         assert all(token["taken"] == token["waiting"] == 0 for token in limit["tokens"])
+        after = Load(stack, stack.start_dag("holds_a_slot", {"tasks": 12, "seconds": 3}), 12, "holds_a_slot")
+        after.wait_ended()
+        assert most(attempts(after, [])) == SLOTS, "no slot was lost"
     finally:
         stack.kit("scale", "1")
 
@@ -154,9 +153,9 @@ def attempts(load: Load, killed: list[tuple[float, str]]) -> list[tuple[float, f
     return sorted(found)
 
 
-def overlap(spans: list[tuple[float, float]], at: float) -> int:
-    """How many were under way."""
-    return sum(begun <= at < ended for begun, ended in spans)
+def most(spans: list[tuple[float, float]]) -> int:
+    """How many were under way at once at most."""
+    return max(sum(begun <= at < ended for begun, ended in spans) for at, _ in spans)
 
 
 @EMBEDDED

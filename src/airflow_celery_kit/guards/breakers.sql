@@ -6,9 +6,8 @@ RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
     SELECT least(most, CASE growth WHEN 'linear' THEN base * openings WHEN 'exponential' THEN base * 2 ^ least(openings - 1, 30) ELSE base END)
 $$;
 
--- Tasks that were let in and have not begun wait again, as if they had never been due. What another transaction has locked is left
--- to it: a task that is sent is looked at again at that moment (kit.guard_sent).
-CREATE OR REPLACE FUNCTION kit.guard_take_back(which text, whose text, but uuid) RETURNS integer LANGUAGE plpgsql AS $$
+-- Tasks that were let in and have not begun wait again, as if they had never been due; what another transaction has locked is left.
+CREATE OR REPLACE FUNCTION kit.guard_take_free_back(which text, whose text, but uuid) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     ti record;
     taken integer := 0;
@@ -29,6 +28,28 @@ BEGIN
         VALUES (ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, which, ti.token, 'taken back') ON CONFLICT DO NOTHING;
         taken := taken + 1;
     END LOOP;
+    RETURN taken;
+END
+$$;
+
+-- The scheduler locks for a moment what it has just sent, too: that is waited for, but not for long, because it may wait for this
+-- transaction. What is left then is taken back before the scheduler sleeps (kit.guards_ring).
+CREATE OR REPLACE FUNCTION kit.guard_take_back(which text, whose text, but uuid) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    taken integer := kit.guard_take_free_back(which, whose, but);
+    before text := current_setting('lock_timeout');
+BEGIN
+    BEGIN
+        PERFORM set_config('lock_timeout', '400ms', true);
+        PERFORM FROM task_instance AS one
+        WHERE one.state IN ('scheduled', 'queued') AND one.next_method IS NULL AND one.id IS DISTINCT FROM but AND one.id IN (
+            SELECT task FROM kit.admitted WHERE guard = which AND (whose IS NULL OR token = whose)
+        ) ORDER BY one.id FOR UPDATE;
+        PERFORM set_config('lock_timeout', before, true);
+        taken := taken + kit.guard_take_free_back(which, whose, but);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        NULL;
+    END;
     RETURN taken;
 END
 $$;

@@ -215,6 +215,26 @@ def test_a_task_that_is_sent_while_its_breaker_opens_waits_again(airflow):
     assert airflow.states(ids[4:]) == [None] and airflow.query("SELECT message FROM kit.withdrawal") == [("m4",)]
 
 
+@pytest.mark.parametrize("seconds", [0.15, 1.5])
+def test_what_the_scheduler_looks_at_when_a_breaker_opens_is_taken_back_too(airflow, seconds):
+    """As it does with what it has just sent, to note the message; nobody waits for it for long."""
+    airflow.guards(breaker())
+    ids = airflow.tasks(5)
+    airflow.schedule(ids)
+    airflow.becomes("queued", *ids)
+    airflow.becomes("running", *ids[:3])
+    with contextlib.closing(airflow.connect()) as scheduler, scheduler.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM task_instance WHERE id = ANY(%s::uuid[]) FOR UPDATE", (ids[3:],))
+        threading.Timer(seconds, scheduler.commit).start()
+        begun = time.monotonic()
+        airflow.becomes("up_for_retry", *ids[:3])
+        assert time.monotonic() - begun < 1
+        time.sleep(max(0, seconds - (time.monotonic() - begun)) + 0.2)
+        assert airflow.states(ids[3:]) == ([None] * 2 if seconds < 1 else ["queued"] * 2)
+    airflow.query("SELECT kit.guards_ring()")
+    assert airflow.states(ids[3:]) == [None] * 2
+
+
 def test_a_task_whose_message_is_being_withdrawn_is_not_scheduled_before_the_executor_has_heard(airflow):
     airflow.guards(breaker(open_for=0.1, open_most=0.1))
     (id,) = airflow.tasks(1)
