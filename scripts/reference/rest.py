@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow_celery_kit.api import actions, app, bulk, console_files, records, workers
+from airflow_celery_kit.api import actions, app, bulk, console_files, guards, records, workers
 from airflow_celery_kit.api.answers.queues import Queues
 from airflow_celery_kit.api.snapshot import answer
 from reference.answers import answers_part, linked
@@ -14,9 +14,9 @@ def rest_page() -> str:
     """The routes, their fields and their metrics."""
     intro = (
         "Below `/kit/v1` of the api-server, with Airflow's own login: a token of `POST /auth/token` in the header "
-        "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues and metrics need the permission to read "
+        "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues, metrics, limits and breakers need the permission to read "
         "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
-        "Draining and resuming workers needs the permission to edit *Pools*, as Op and Admin have. "
+        "Draining and resuming workers, and changing limits and breakers, needs the permission to edit *Pools*, as Op and Admin have. "
         'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`. A body may have 1 MiB.'
     )
     source = (
@@ -61,7 +61,15 @@ def metrics_part() -> list[str]:
 
 def records_part() -> list[str]:
     """The other routes, as they describe themselves."""
-    routers = (app.documents, workers.router, records.router, actions.router, bulk.router, console_files.router)
+    routers = (
+        app.documents,
+        workers.router,
+        records.router,
+        actions.router,
+        bulk.router,
+        guards.router,
+        console_files.router,
+    )
     routes = [route for router in routers for route in router.routes]
     return [*(part for route in routes for part in route_part(route)), *answers_part([*app.router.routes, *routes])]
 

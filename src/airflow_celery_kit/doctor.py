@@ -9,6 +9,7 @@ from airflow_celery_kit import secret_files, status
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.dag_runs import import_errors
 from airflow_celery_kit.errors import KitError
+from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.machine import GIB, Machine
 from airflow_celery_kit.runtimes import docker_engine
 from airflow_celery_kit.runtimes.choose import choose
@@ -55,12 +56,21 @@ def _engine(runtime: str | None) -> Finding:
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", True, f"{settings.env_file} is complete")
+    yield _limits(settings)
     stale = secret_files.stale(settings)
     yield Finding(
         "secrets",
         not stale,
         f"{', '.join(stale)} differ from .env: run 'kit init'" if stale else "secrets/ agrees with .env",
     )
+
+
+def _limits(settings: Settings) -> Finding:
+    try:
+        limits_file.load(settings.root / "config" / "limits.yaml")
+    except KitError as problem:
+        return Finding("limits", False, f"{problem}; until then what was in force stays so")
+    return Finding("limits", True, "config/limits.yaml can be used")
 
 
 def _stack(settings: Settings, runtime: str | None) -> Iterator[Finding]:

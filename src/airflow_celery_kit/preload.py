@@ -29,6 +29,7 @@ MODULES = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
     "airflow_celery_kit.instance",
+    "airflow_celery_kit.core.guards.rules",
     *OPERATORS,
 )
 WARM_DAG = Path(__file__).parent / "warm" / "warm_dag.py"

@@ -12,6 +12,7 @@ import valkey
 from celery import Celery
 from kombu import pools
 
+from airflow_celery_kit.guards import install as guards
 from airflow_celery_kit.journal import install as journal
 from airflow_celery_kit.probes.broker import HIGH_WATER
 from airflow_celery_kit.runtimes import prepare as preparation
@@ -162,7 +163,13 @@ def ready(prepared):
     """The tables, and the grants that airflow-init makes on them."""
     prepared.query(TABLE, **METADATA)
     prepared.query(RESULTS_TABLE, **RESULTS)
-    prepared.query(preparation.METADATA_GRANTS + preparation.wake_triggers() + journal.outbox(), **METADATA)
+    prepared.query(
+        preparation.METADATA_GRANTS
+        + preparation.wake_triggers()
+        + journal.outbox()
+        + guards.statements().replace("%", "%%"),
+        **METADATA,
+    )
     prepared.query(preparation.RESULTS_GRANTS, **RESULTS)
     yield prepared
     prepared.query(DROP, **METADATA)

@@ -8,8 +8,9 @@ CREATE TABLE task_instance (
     try_number int, state varchar(20), external_executor_id text, hostname varchar(1000), queued_dttm timestamptz,
     last_heartbeat_at timestamptz, queued_by_job_id int, updated_at timestamptz, priority_weight int,
     operator varchar(1000), custom_operator_name varchar(1000), queue varchar(256), scheduled_dttm timestamptz, duration float8,
-    start_date timestamptz, end_date timestamptz, pool varchar(256), context_carrier json
+    start_date timestamptz, end_date timestamptz, pool varchar(256), context_carrier json, max_tries int DEFAULT 0, next_method varchar(1000)
 );
+CREATE INDEX ON task_instance (state);
 CREATE TABLE task_instance_history (task_instance_id uuid PRIMARY KEY, context_carrier json);
 CREATE TABLE dag_run (
     id serial PRIMARY KEY, state varchar(50), dag_id varchar(250), run_id varchar(250), start_date timestamptz, queued_at timestamptz,
@@ -29,13 +30,14 @@ CREATE TABLE partitioned_asset_key_log (id serial PRIMARY KEY);
 CREATE TABLE callback (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), state varchar(10), type varchar(20));
 CREATE TABLE connection_test_request (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
 CREATE TABLE dag_tag (name varchar(100), dag_id varchar(250), PRIMARY KEY (name, dag_id));
+CREATE TABLE serialized_dag (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_id varchar(250), data jsonb, last_updated timestamptz);
 CREATE TABLE deadline (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dagrun_id int, deadline_time timestamptz, missed boolean NOT NULL DEFAULT false
 );
 CREATE TABLE slot_pool (id serial PRIMARY KEY, pool varchar(256) UNIQUE, slots int, description text, include_deferred boolean NOT NULL)
 """
 DROP = """
-DROP SCHEMA kit CASCADE; DROP TABLE task_instance, task_instance_history, dag, dag_run, dag_tag, deadline, slot_pool;
+DROP SCHEMA kit CASCADE; DROP TABLE task_instance, task_instance_history, dag, dag_run, dag_tag, deadline, slot_pool, serialized_dag;
 DROP TABLE rendered_task_instance_fields, asset_dag_run_queue, partitioned_asset_key_log, callback, connection_test_request
 """
 ROW = """

@@ -48,6 +48,8 @@ VALUES (:kind, 'operator', :task, :dag_id, :run_id, :task_id, :map_index, :attem
 """)
 PAUSE = text("INSERT INTO kit.paused (dag_id, run_id, who) VALUES (:dag_id, :run_id, :who) ON CONFLICT DO NOTHING")
 RESUME = text("DELETE FROM kit.paused WHERE dag_id = :dag_id AND run_id = :run_id")
+# What a person ends says nothing of a service (guards/admission.sql).
+BY_HAND = text("SELECT set_config('kit.by_hand', :who, true)")
 # As wake.sql does for a task that has ended.
 WAKE = text("SELECT pg_notify('kit_wake', :run)")
 WITHDRAW = text("INSERT INTO kit.withdrawal (message, task) VALUES (:message, :task) ON CONFLICT DO NOTHING")
@@ -230,6 +232,7 @@ def tasks_of(run: DagRun, session: Any) -> list[TaskInstance]:
 def cancel(ti: TaskInstance, who: str, session: Any) -> None:
     """Have a task instance fail for good, by the word of `who`; what was sent is taken out of the broker."""
     tell(ti, "cancelled", who, session)
+    session.execute(BY_HAND, {"who": who})
     if ti.external_executor_id and ti.state == TaskInstanceState.QUEUED:
         session.execute(WITHDRAW, {"message": ti.external_executor_id, "task": ti.id})
     ti.set_state(TaskInstanceState.FAILED, session=session)

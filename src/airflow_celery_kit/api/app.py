@@ -10,7 +10,7 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
+from airflow_celery_kit.api import actions, bulk, console_files, guards, problems, records, snapshot, workers
 from airflow_celery_kit.api.answers.document import Document
 from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.queues import Queues
@@ -43,6 +43,7 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     app.include_router(records.router)
     app.include_router(bulk.router)
     app.include_router(actions.router)
+    app.include_router(guards.router)
     app.include_router(console_files.router)
     problems.install(app)
     app.add_middleware(Limits)

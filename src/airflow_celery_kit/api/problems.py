@@ -7,7 +7,7 @@ from airflow.exceptions import DeserializationError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
+from psycopg2.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedFunction, UndefinedTable
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 from starlette.exceptions import HTTPException
@@ -44,6 +44,7 @@ OF_DATABASES = (
     (AwayError, 503, "the journal's database does not answer"),
     (DeserializationError, 409, "Airflow cannot read this Dag as it is stored: see the log of its Dag processor"),
 )
+NO_GUARDS = "limits and breakers are not there: airflow-init makes them, in the kit's own stacks"
 NOT_MADE = "the journal's tables are not there, or not for this role: a scheduler with KIT_JOURNAL_CONN makes them, its log says why it cannot"
 
 
@@ -79,6 +80,8 @@ def unfit(_: Request, problem: Exception) -> JSONResponse:
 def not_made(_: Request, problem: Exception) -> JSONResponse:
     """Answer where a table is not there. Raises what else a statement may be wrong with."""
     assert isinstance(problem, ProgrammingError)
+    if isinstance(problem.orig, UndefinedFunction) or ' "kit.guard' in str(problem.orig):
+        return answer(503, NO_GUARDS)
     if not isinstance(problem.orig, UndefinedTable | InvalidSchemaName | InsufficientPrivilege):
         raise problem
     return answer(503, NOT_MADE)

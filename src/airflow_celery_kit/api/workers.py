@@ -84,7 +84,9 @@ def ordered(statement: Any, name: str, wanted: str, otherwise: str, session: Any
 
 def shown(name: str, live: dict[str, Any] | None, order: Any) -> dict[str, Any]:
     """Return one worker with what it is to do and whether it does."""
-    known = {field: (live or {}).get(field) for field in ("queues", "slots", "held", "busy", "memory_bytes", "host", "since")}
+    known = {
+        field: (live or {}).get(field) for field in ("queues", "slots", "held", "busy", "memory_bytes", "host", "since")
+    }
     drain = bool(order and order.wanted == DRAIN)
     asked = {"asked_by": order.who, "asked_at": order.at.isoformat()} if order else {"asked_by": None, "asked_at": None}
     return {"name": name, "state": state(live, drain), **known, **asked}

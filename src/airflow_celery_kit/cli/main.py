@@ -12,6 +12,7 @@ import httpx
 
 from airflow_celery_kit.cli import (
     bench_commands,
+    guard_commands,
     housekeeping_commands,
     journal_commands,
     machine_commands,
@@ -55,6 +56,7 @@ for module in (
     record_commands,
     journal_commands,
     repair_commands,
+    guard_commands,
     housekeeping_commands,
     bench_commands,
 ):

@@ -77,7 +77,7 @@ def list_tasks(limit: int, as_json: bool, **wanted: Any) -> None:
 @json_option
 def show_task(id: Any, as_json: bool) -> None:
     """Show the whole story of one attempt, with the time that each hop took."""
-    found = asked(f"/tasks/{id}", {}) | asked(f"/tasks/{id}/events", {})
+    found = asked(f"/tasks/{id}", {}) | asked(f"/tasks/{id}/events", {}) | waits_of(id)
     print_json(found) if as_json else OUT.print(story(found))
 
 
@@ -216,6 +216,14 @@ def retry_workflow(dag_id: str, run_id: str, dry_run: bool, as_json: bool) -> No
     found = sent(f"{path_of(dag_id, run_id)}/retry", {"dry_run": dry_run})
     verb = "would run" if dry_run else "run"
     done(found, f"{found['tasks']} tasks {verb} again: {', '.join(found['names'])}", as_json)
+
+
+def waits_of(id: Any) -> dict[str, Any]:
+    """Return what limit or breaker an attempt waits for; nothing where the stack is older than this command."""
+    try:
+        return asked(f"/tasks/{id}/waits", {})
+    except BadInputError:
+        return {"waits_for": None, "since": None}
 
 
 def path_of(dag_id: str, run_id: str) -> str:

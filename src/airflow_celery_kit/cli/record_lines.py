@@ -82,6 +82,8 @@ def story(found: dict[str, Any]) -> Group:
             Text(", ".join(f"{name} {value}" for name, value in facts.items())),
         )
     parts: list[Any] = [Attempts([found]), "", waits, "", events]
+    if found.get("waits_for"):
+        parts.insert(1, Text(f"{found['waits_for']}, since {short(found['since'])}", style="yellow"))
     if found["error"]:
         parts += ["", Text(found["trace"] or found["error"], style="red")]
     return Group(*parts)

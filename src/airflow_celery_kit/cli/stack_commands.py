@@ -15,6 +15,7 @@ from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.core.log_lines import LEVELS
 from airflow_celery_kit.errors import BadInputError, ConfigurationError, NotReadyError
 from airflow_celery_kit.exclusive import exclusive
+from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.initialise import initialise
 from airflow_celery_kit.knobs import KNOBS
 from airflow_celery_kit.machine import Machine
@@ -101,6 +102,7 @@ def up(choice: Any, workers: int | None, timeout: float, as_json: bool) -> None:
         settings = initialise(root, shown.say)
         rules.load(root / "config" / "routing.yaml")
         housekeeping.load(root / "config" / "housekeeping.yaml")
+        limits_file.load(root / "config" / "limits.yaml")
         runtime = choose(settings, choice.runtime)
         if workers is not None:
             settings = env_file.record(settings, {"WORKERS": str(workers)})

@@ -25,10 +25,12 @@ from airflow_celery_kit.controller import (
     withdrawing,
 )
 from airflow_celery_kit.controller.database import Fence
+from airflow_celery_kit.controller.guarding import Guarding
 from airflow_celery_kit.controller.housekeeping import Housekeeping
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
 from airflow_celery_kit.controller.sight import Connections
+from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.journal.teller import is_on
 
 AWAY = (psycopg2.Error, valkey.ValkeyError, OSError)
@@ -119,6 +121,7 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
     found: dict[str, Chore] = {"withdrawing": partial(withdraw, say), "orders": partial(order, say)}
     if ordering:
         found["ordering"] = ordering.look
+    found["guards"] = Guarding(limits_file.path_from(), say).look
     found |= {
         "weights": seldom(lambda connections, *_: waiting.forget(connections.metadata)),
         "queues": show,

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from airflow_celery_kit.core.marks import mark
 from airflow_celery_kit.core.routing import Routing, RoutingError, first
 
 
@@ -15,8 +16,8 @@ def parse(text: str) -> Routing:
         tree = yaml.compose(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        raise RoutingError(f"line {mark.line + 1 if mark else 1}: {problem.problem}") from problem
+        at = problem.problem_mark or problem.context_mark
+        raise RoutingError(f"line {at.line + 1 if at else 1}: {problem.problem}") from problem
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise RoutingError(f"line 1: {str(problem).splitlines()[0]}") from problem
     try:
@@ -32,16 +33,5 @@ def parse(text: str) -> Routing:
     return found
 
 
-def _line(node: Any, place: Iterable[Any]) -> int:
-    """Return the line, counted from 1, of the deepest part of `place` that is there."""
-    line = node.start_mark.line + 1 if node else 1
-    for step in place:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == step), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-    return line
+def _line(tree: Any, place: Iterable[Any]) -> int:
+    return mark(tree, place)[0]

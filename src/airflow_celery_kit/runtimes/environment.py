@@ -44,6 +44,7 @@ def addresses(settings: Settings) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.var / "airflow" / "logs"),
         "KIT_ROUTING_FILE": str(settings.root / "config" / "routing.yaml"),
         "KIT_HOUSEKEEPING_FILE": str(settings.root / "config" / "housekeeping.yaml"),
+        "KIT_LIMITS_FILE": str(settings.root / "config" / "limits.yaml"),
         "KIT_OUTPUT_DIR": str(settings.var / "output"),
     }
 

@@ -17,9 +17,12 @@ from psycopg2.extensions import encrypt_password
 
 from airflow_celery_kit import housekeeping, rules
 from airflow_celery_kit.controller import pools
+from airflow_celery_kit.core.guards.rules import Rules
 from airflow_celery_kit.core.ordering import table
 from airflow_celery_kit.core.routing import Routing, pool_of
 from airflow_celery_kit.errors import ConfigurationError
+from airflow_celery_kit.guards import install as guards
+from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.journal import install as journal
 from airflow_celery_kit.journal.teller import is_on
 from airflow_celery_kit.scheduler import wake
@@ -80,7 +83,7 @@ VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 KIT_SCHEMA = 14
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "; ".join(
-    f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold")
+    f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold", *guards.TRIGGERS)
 )
 STAMP_QUERY = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'airflow'"
 
@@ -183,7 +186,7 @@ def wake_triggers() -> str:
 
 def add_to_databases() -> None:
     """Give the controller's role the few rights that it needs, and let the scheduler be woken, as the owner of each database."""
-    triggers = wake_triggers() + journal.outbox()
+    triggers = wake_triggers() + journal.outbox() + guards.statements()
     for name, grants in (("airflow", METADATA_GRANTS + triggers), ("celery", RESULTS_GRANTS)):
         with (
             contextlib.closing(psycopg2.connect(uri(name, name))) as connection,
@@ -212,6 +215,25 @@ def check_order(environment: Mapping[str, str] = os.environ) -> Routing:
     return found
 
 
+def check_limits(environment: Mapping[str, str] = os.environ) -> Rules:
+    """Return the rules of config/limits.yaml. Raises SystemExit with one line when they cannot be used."""
+    path = limits_file.path_from(environment)
+    try:
+        return limits_file.load(path) if path else Rules()
+    except ConfigurationError as problem:
+        raise SystemExit(str(problem)) from problem
+
+
+def apply_limits(limits: Rules) -> None:
+    """Put them in force, also where no controller will."""
+    with (
+        contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        limits_file.apply(limits, cursor)
+
+
 def make_pools(routing: Routing) -> None:
     """Make a pool for each queue, of the size of all that may run; the controller holds it near the slots from its first look on."""
     with (
@@ -229,7 +251,7 @@ def migrate() -> None:
     """Bring the metadata database to the schema of the installed Airflow and its login manager."""
     with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection:
         # One lock at a time: a scheduler of before may still be running.
-        for table in dict.fromkeys((*wake.TABLES, *(table for table, _ in journal.TRIGGERS))):
+        for table in dict.fromkeys((*wake.TABLES, *guards.TABLES, *(table for table, _ in journal.TRIGGERS))):
             with connection, connection.cursor() as cursor:
                 cursor.execute(WITHOUT_TRIGGERS.format(table=table))
     from airflow.cli.cli_parser import get_parser
@@ -254,7 +276,7 @@ def make_administrator(name: str) -> None:
 def main() -> None:
     """Prepare everything that the other services need; importing Airflow is left out when all of it is there."""
     administrator = os.environ["AIRFLOW_ADMIN_USER"]
-    routing = check_order()
+    routing, limits = check_order(), check_limits()
     make_roles_and_databases(uri("postgres", "postgres"))
     journal.make_database(uri("postgres", "postgres"), make_role, secret)
     if not is_prepared(administrator):
@@ -265,6 +287,7 @@ def main() -> None:
         journal.migrate(uri("postgres", journal.DATABASE))
         write_stamp(administrator)
     make_pools(routing)
+    apply_limits(limits)
     journal.switch(uri("airflow", "airflow"), is_on(os.environ))
     print("databases, schema and administrator are ready")  # noqa: T201
 

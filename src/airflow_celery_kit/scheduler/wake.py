@@ -40,7 +40,7 @@ RINGS = f"SELECT count(*) = {len(TABLES)} FROM pg_trigger WHERE tgname = 'kit_wa
 HEARS = f"SELECT ({RINGS}) AND pg_backend_pid() = %s"
 LIVE = "is_paused IS NOT TRUE AND is_stale IS NOT TRUE AND has_import_errors IS NOT TRUE"
 # Whether something is under way, the seconds until a schedule's run or a deadline is due, and whether this connection would be rung.
-# A run that was due a moment ago may not be made yet.
+# A run that was due a moment ago may not be made yet. Runs whose tasks a limit or a breaker lets in by now ring (guards/reading.sql).
 PROSPECT = f"""
 SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running')
            OR EXISTS (SELECT 1 FROM callback WHERE state = 'pending' OR (state = 'queued' AND type = 'executor'))
@@ -50,6 +50,7 @@ SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1
            (SELECT min(next_dagrun_create_after) FROM dag WHERE {LIVE} AND next_dagrun_create_after > clock_timestamp()),
            (SELECT min(deadline_time) FROM deadline WHERE NOT missed AND deadline_time > clock_timestamp())
        ) - clock_timestamp())::float8,
+       kit.guards_ring(),
        {HEARS.removeprefix("SELECT ")}
 """
 # So long after its moment a run is due by the scheduler's clock too, which may be another one than the database's.
@@ -140,11 +141,12 @@ class Bell:
     def _suitable(self, connection: Any, seconds: float) -> float:
         with connection.cursor() as cursor:
             cursor.execute(PROSPECT, (connection.info.backend_pid,))
-            busy, due, self.rings = cursor.fetchone()
+            busy, run_due, guard_due, self.rings = cursor.fetchone()
         # What ended in the last loop may leave something for the next one: only the second quiet look is rest.
         rests, self.quiet = self.quiet and not busy and self.rings, not busy
         longest = max(seconds, self.rest) if rests else seconds
-        return longest if due is None else min(longest, due + DUE_MARGIN)
+        # A guard goes by the database's clock, which is asked again.
+        return min([longest, *(due for due in (run_due and run_due + DUE_MARGIN, guard_due) if due is not None)])
 
     def _connected(self) -> Any:
         if self.connection is None and self.clock() >= self.next_try:

@@ -1,6 +1,7 @@
 """Runs in: task processes, imported by Dags; what a task can say of itself and ask for: progress, results, checkpoints, sections, work done once."""
 
 from airflow_celery_kit.task.checkpoint import checkpoint
+from airflow_celery_kit.task.guarded import guarded, kit_config
 from airflow_celery_kit.task.once import TakenError, deduplicate
 from airflow_celery_kit.task.saying import business_result, no_data, progress
 from airflow_celery_kit.task.sections import PoisonError, optional, poisonous, retry
@@ -11,6 +12,8 @@ __all__ = [
     "business_result",
     "checkpoint",
     "deduplicate",
+    "guarded",
+    "kit_config",
     "no_data",
     "optional",
     "poisonous",

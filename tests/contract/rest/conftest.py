@@ -57,7 +57,19 @@ with DAG("sales", schedule=None, tags=["hush"]):
 '''
 # What no refused request may change; Airflow's own audit log is written by routes of Airflow's too.
 TABLES = {
-    "airflow": ("dag_run", "task_instance", "log", "kit.change", "kit.withdrawal", "kit.paused", "kit.worker_order"),
+    "airflow": (
+        "dag_run",
+        "task_instance",
+        "log",
+        "kit.change",
+        "kit.withdrawal",
+        "kit.paused",
+        "kit.worker_order",
+        "kit.guard",
+        "kit.guard_suspended",
+        "kit.breaker",
+        "kit.guard_event",
+    ),
     "kit": ("journal.event", "journal.task", "journal.workflow", "journal.graph"),
 }
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 
+from airflow_celery_kit.core.guards.file import parse
 from tests.contract.rest.conftest import WORKER
+from tests.contract.rest.test_guards import RULES
 
 SECONDS = 150
 JSON = {"Content-Type": "application/json"}
@@ -67,9 +69,20 @@ def test_whatever_is_done_to_a_run_that_is_there_the_answer_is_one_of_the_docume
     seen(age=-100)
     run = server.start()
     id = server.kit("/tasks", params={"run_id": run}).json()["tasks"][0]["id"]
-    there = {"id": id, "dag_id": "sales", "run_id": run, "file": "console.js", "name": WORKER}
+    there = {
+        "id": id,
+        "dag_id": "sales",
+        "run_id": run,
+        "file": "console.js",
+        "name": WORKER,
+        "limit": "crm-db",
+        "breaker": "crm",
+    }
+    server.query("SELECT kit.guards_apply(%s)", json.dumps(parse(RULES).rows()))
     said = schemathesis(server, tmp_path, server.api, "--include-path-regex", r"\{", **there)
     assert "Missing test data" not in said
+    server.query("SELECT kit.guards_apply('[]')")
+    server.query("TRUNCATE kit.breaker, kit.guard_suspended, kit.guard_event")
 
 
 def test_a_viewer_changes_nothing_whatever_is_asked(server, seen, tmp_path):

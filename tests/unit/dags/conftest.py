@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 DAGS = Path(__file__).parents[3] / "dags"
-OURS = ("branching", "chains", "heavy_queue", "installed_distributions", "resumable")
+OURS = ("branching", "chains", "heavy_queue", "installed_distributions", "limited", "resting", "resumable")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,160 @@
+"""Runs in: airflow-apiserver; the routes of limits and breakers: what they hold, and what operators do to them, with a reason on record."""
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import (
+    GetUserDep,
+    requires_access_dag,
+    requires_access_pool,
+    requires_access_view,
+)
+from fastapi import APIRouter, Depends, HTTPException, Path, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from sqlalchemy import text
+
+from airflow_celery_kit.api.actions import note, plain
+from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
+from airflow_celery_kit.api.records import ReaderDep, VisibleDep, task_record
+from airflow_celery_kit.guards import reader
+from airflow_celery_kit.guards.scopes import ScopeError, scope
+
+router = APIRouter()
+MAY_READ = Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))
+MAY_READ_TASKS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
+# As sizing a pool it decides what may run, for everybody.
+MAY_CHANGE = Depends(requires_access_pool("PUT"))
+SUSPEND = text("SELECT kit.guard_suspend(:guard, :who, :reason, CAST(:made AS jsonb))")
+RESUME = text("SELECT kit.guard_resume(:guard, :who, :reason)")
+TRIP = text("SELECT kit.breaker_trip(:guard, :token, :who, :reason, :seconds)")
+RESET = text("SELECT kit.breaker_reset(:guard, :token, :who, :reason)")
+KNOWN = text("SELECT 1 FROM kit.guard WHERE id = :guard")
+Named = Annotated[str, Path(min_length=1, max_length=400)]
+Found = dict[str, Any]
+
+
+class Reason(BaseModel):
+    """Why something is done; it is shown to whoever waits."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(plain)]
+
+
+class OfBreaker(Reason):
+    """Which of a breaker's tokens is meant, where it has several."""
+
+    token: Annotated[str, Field(max_length=500), AfterValidator(plain)] = ""
+
+
+class Trip(OfBreaker):
+    """How long it stays open, in seconds; its own time where nobody says."""
+
+    seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
+
+
+@router.get("/limits", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+def limits(answer: AnswerDep, session: SessionDep) -> Response:
+    """Return every limit with what it holds and what waits; names that Dags use and nobody defines; what is wrong with file and guards."""
+    return answer(reader.limits(session))
+
+
+@router.get("/limits/{limit}", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+def limit(limit: Named, answer: AnswerDep, session: SessionDep) -> Response:
+    """Return one limit."""
+    return answer(one(reader.limits(session)["limits"], limit, "limit"))
+
+
+@router.post("/limits/{limit}/suspend", dependencies=[MAY_CHANGE])
+def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> Found:
+    """Let nothing of a limit begin until it is resumed; what was scheduled or queued waits again, what runs finishes.
+
+    `dag:ID`, `task:DAG.TASK`, `pool:NAME` and `queue:NAME` suspend what has no limit of its own.
+    """
+    guard, made = f"limit {limit}", None
+    if not session.execute(KNOWN, {"guard": guard}).scalar():
+        made = made_for(limit, session)
+    values = {"guard": guard, "who": user.get_name(), "reason": body.reason, "made": json.dumps(made) if made else None}
+    taken = session.execute(SUSPEND, values).scalar()
+    if taken is None:
+        raise HTTPException(409, f"{limit} is suspended already: resume it first to change the reason")
+    note("kit_suspend_limit", user, session, extra={"limit": limit, "reason": body.reason})
+    return {"limit": limit, "suspended": True, "taken_back": taken}
+
+
+@router.post("/limits/{limit}/resume", dependencies=[MAY_CHANGE])
+def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> Found:
+    """Let what waits for a suspended limit begin again."""
+    guard = f"limit {limit}"
+    if not session.execute(KNOWN, {"guard": guard}).scalar():
+        raise HTTPException(404, f"there is no limit {limit}, and nothing of that name is suspended")
+    waiting = session.execute(RESUME, {"guard": guard, "who": user.get_name(), "reason": body.reason}).scalar()
+    if waiting is None:
+        raise HTTPException(409, f"{limit} is not suspended")
+    note("kit_resume_limit", user, session, extra={"limit": limit, "reason": body.reason})
+    return {"limit": limit, "suspended": False, "waiting": waiting}
+
+
+@router.get("/breakers", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+def breakers(answer: AnswerDep, session: SessionDep) -> Response:
+    """Return every breaker: `closed`, `open` until a time, or `half-open` while one task tries it out; why, since when, and how many wait."""
+    return answer({"breakers": reader.breakers(session)})
+
+
+@router.get("/breakers/{breaker}", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+def breaker(breaker: Named, answer: AnswerDep, session: SessionDep) -> Response:
+    """Return one breaker, with each of its tokens."""
+    found = [row for row in reader.breakers(session) if row["name"] == breaker]
+    one(found, breaker, "breaker")
+    return answer({"breakers": found})
+
+
+@router.post("/breakers/{breaker}/trip", dependencies=[MAY_CHANGE])
+def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserDep) -> Found:
+    """Open a breaker, for its own time or for so many seconds; what was let in and has not begun waits again."""
+    values = {"token": body.token, "seconds": body.seconds, **said(breaker, body, user)}
+    if session.execute(TRIP, values).scalar() is None:
+        raise HTTPException(404, f"there is no breaker {breaker}")
+    note("kit_trip_breaker", user, session, extra={"breaker": breaker, "reason": body.reason})
+    return {"breaker": breaker, "token": body.token, "state": "open"}
+
+
+@router.post("/breakers/{breaker}/reset", dependencies=[MAY_CHANGE])
+def reset_breaker(breaker: Named, body: OfBreaker, session: SessionDep, user: GetUserDep) -> Found:
+    """Close a breaker that is open or half-open."""
+    if not session.execute(KNOWN, {"guard": f"breaker {breaker}"}).scalar():
+        raise HTTPException(404, f"there is no breaker {breaker}")
+    if session.execute(RESET, {"token": body.token, **said(breaker, body, user)}).scalar() is None:
+        raise HTTPException(409, f"{breaker} is closed: there is nothing to reset")
+    note("kit_reset_breaker", user, session, extra={"breaker": breaker, "reason": body.reason})
+    return {"breaker": breaker, "token": body.token, "state": "closed"}
+
+
+@router.get("/tasks/{id}/waits", dependencies=[MAY_READ_TASKS], response_model=Found, responses=UNCHANGED)
+def task_waits(id: UUID, answer: AnswerDep, session: SessionDep, journal: ReaderDep, dags: VisibleDep) -> Response:
+    """Return what limit or breaker a task waits for, in one sentence, and since when; null where none keeps it out."""
+    task_record(journal, dags, id)
+    return answer(reader.waits(session, id))
+
+
+def made_for(name: str, session: Any) -> dict[str, Any]:
+    """Return the limit that stands for a scope. Raises HTTPException where there is no such thing."""
+    try:
+        return scope(name, lambda statement, value: session.execute(text(statement), {"name": value}).scalar())
+    except ScopeError as problem:
+        raise HTTPException(404, str(problem)) from problem
+
+
+def said(breaker: str, body: Reason, user: Any) -> dict[str, Any]:
+    """Return what a change of a breaker is told."""
+    return {"guard": f"breaker {breaker}", "who": user.get_name(), "reason": body.reason}
+
+
+def one(found: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:
+    """Return what has a name. Raises HTTPException where nothing does."""
+    for row in found:
+        if row["name"] == name:
+            return row
+    raise HTTPException(404, f"there is no {kind} {name}")

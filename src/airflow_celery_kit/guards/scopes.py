@@ -1,0 +1,39 @@
+"""Runs in: airflow-apiserver; pure: what an operator suspends that has no limit of its own, as a row of `kit.guard`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_celery_kit.core.guards.rules import Limit
+
+# The name of what is there, longest first: a Dag's id may hold dots, and so may a task's. Of queues nobody knows all.
+THERE = {
+    "dag": "SELECT dag_id FROM dag WHERE dag_id = :name",
+    "pool": "SELECT pool FROM slot_pool WHERE pool = :name",
+    "task": "SELECT dag_id FROM dag WHERE starts_with(:name, dag_id || '.') ORDER BY length(dag_id) DESC LIMIT 1",
+    "queue": "SELECT CAST(:name AS text)",
+}
+
+
+class ScopeError(ValueError):
+    """It is neither a limit nor a scope that is there; the text says what to write."""
+
+
+def scope(name: str, there: Callable[[str, str], str | None]) -> dict[str, Any]:
+    """Return the limit of a scope such as `dag:sales`; `there` asks one of THERE for a name. Raises ScopeError."""
+    kind, _, value = name.partition(":")
+    if kind not in THERE or not value:
+        raise ScopeError(
+            f"there is no limit {name}: write the name of one, or dag:ID, task:DAG.TASK, pool:NAME, queue:NAME"
+        )
+    found = there(THERE[kind], value)
+    if found is None:
+        raise ScopeError(f"there is no {kind} {value}")
+    when = {kind: literal(found)}
+    if kind == "task":
+        when = {"dag": literal(found), "task": literal(value[len(found) + 1 :])}
+    return Limit.model_validate({"slots": 0, "when": when}).row(name, "hand")
+
+
+def literal(name: str) -> str:
+    """Return a shell pattern that fits one name."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

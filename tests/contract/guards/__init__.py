@@ -1,0 +1,1 @@
+"""Runs in: contract tests; limits and breakers on a real PostgreSQL."""

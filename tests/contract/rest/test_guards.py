@@ -1,0 +1,113 @@
+"""Limits and breakers over REST, on a real Airflow: who sees them, who changes them, what is on record of it."""
+
+import json
+
+import pytest
+
+from airflow_celery_kit.core.guards.file import parse
+
+RULES = "limits: {crm-db: {slots: 2, when: {dag: sales}}}\nbreakers: {crm: {when: {dag: sales}}}"
+
+
+@pytest.fixture
+def guards(server):
+    """A limit and a breaker for the one Dag."""
+    server.query("SELECT kit.guards_apply(%s)", json.dumps(parse(RULES).rows()))
+    yield server
+    server.query("SELECT kit.guards_apply('[]')")
+    server.query("TRUNCATE kit.breaker, kit.guard_event, kit.held, kit.admitted, kit.guard_suspended")
+
+
+def only(answer, name):
+    """The one row of a list."""
+    (found,) = answer.raise_for_status().json()[name]
+    return found
+
+
+def test_a_limit_is_suspended_and_resumed_with_a_reason(guards):
+    found = only(guards.kit("/limits"), "limits")
+    assert (found["name"], found["slots"], found["suspended"], found["rule"]["slots"]) == ("crm-db", 2, None, 2)
+    reason = {"reason": "the CRM moves"}
+    assert guards.kit("/limits/crm-db/suspend", "POST", json=reason).json() == {
+        "limit": "crm-db",
+        "suspended": True,
+        "taken_back": 0,
+    }
+    assert only(guards.kit("/limits"), "limits")["suspended"]["who"] == "admin"
+    assert guards.kit("/limits/crm-db/suspend", "POST", json=reason).status_code == 409
+    assert guards.kit("/limits/crm-db/resume", "POST", json=reason).json()["suspended"] is False
+    assert guards.kit("/limits/crm-db/resume", "POST", json=reason).status_code == 409
+    noted = guards.query("SELECT event, owner, extra FROM log WHERE event LIKE 'kit%%limit' ORDER BY id")
+    extra = json.dumps({"limit": "crm-db", "reason": "the CRM moves"})
+    assert noted[-2:] == [("kit_suspend_limit", "admin", extra), ("kit_resume_limit", "admin", extra)]
+    assert [what for (what,) in guards.query("SELECT what FROM kit.guard_event ORDER BY seq")] == [
+        "limit_suspended",
+        "limit_resumed",
+    ]
+
+
+@pytest.mark.parametrize("name", ["dag:sales", "task:sales.load", "pool:default_pool", "queue:default"])
+def test_what_has_no_limit_is_suspended_by_its_name_and_leaves_none_behind(guards, name):
+    assert guards.kit(f"/limits/{name}/suspend", "POST", json={"reason": "x"}).status_code == 200
+    assert {one["name"] for one in guards.kit("/limits").json()["limits"]} == {"crm-db", name}
+    assert guards.kit(f"/limits/{name}/resume", "POST", json={"reason": "x"}).status_code == 200
+    assert only(guards.kit("/limits"), "limits")["name"] == "crm-db"
+
+
+def test_a_breaker_is_tripped_and_reset_with_a_reason(guards):
+    assert only(guards.kit("/breakers"), "breakers")["state"] == "closed"
+    body = {"reason": "the CRM moves", "seconds": 600}
+    assert guards.kit("/breakers/crm/trip", "POST", json=body).json()["state"] == "open"
+    found = only(guards.kit("/breakers/crm"), "breakers")
+    assert (found["state"], found["who"], found["reason"], found["openings"]) == ("open", "admin", "the CRM moves", 1)
+    assert guards.kit("/breakers/crm/reset", "POST", json={"reason": "moved"}).json()["state"] == "closed"
+    assert guards.kit("/breakers/crm/reset", "POST", json={"reason": "moved"}).status_code == 409
+
+
+def test_what_cannot_be_is_refused_with_a_sentence(guards):
+    for path, body, status in (
+        ("/limits/nothing/suspend", {"reason": "x"}, 404),
+        ("/limits/dag:nothing/suspend", {"reason": "x"}, 404),
+        ("/limits/task:sales/suspend", {"reason": "x"}, 404),
+        ("/limits/crm-db/suspend", {}, 422),
+        ("/limits/crm-db/suspend", {"reason": "a\0b"}, 422),
+        ("/limits/%00/suspend", {"reason": "x"}, 422),
+        ("/breakers/nothing/trip", {"reason": "x"}, 404),
+        ("/breakers/crm/trip", {"reason": "x", "seconds": 0}, 422),
+    ):
+        answer = guards.kit(path, "POST", json=body)
+        assert answer.status_code == status and answer.json()["detail"], path
+
+
+def test_a_task_says_what_it_waits_for(guards):
+    guards.kit("/breakers/crm/trip", "POST", json={"reason": "the CRM moves"}).raise_for_status()
+    run = guards.start()
+    id = guards.kit("/tasks", params={"run_id": run}).json()["tasks"][0]["id"]
+    assert guards.kit(f"/tasks/{id}/waits").json() == {"waits_for": None, "since": None}
+    guards.query("UPDATE task_instance SET state = 'scheduled' WHERE id = %s", id)
+    found = guards.kit(f"/tasks/{id}/waits").json()
+    assert found["waits_for"].startswith("waits for breaker crm: open until") and found["waits_for"].endswith(
+        "the CRM moves"
+    )
+    assert guards.query("SELECT state FROM task_instance WHERE id = %s", id) == [(None,)]
+
+
+def test_operators_change_them_and_viewers_see_them(guards):
+    for role, status in (("Viewer", 403), ("Op", 200)):
+        who = guards.user(f"guard-{role}", role)
+        assert who.get("/kit/v1/limits").status_code == who.get("/kit/v1/breakers").status_code == 200
+        assert who.post("/kit/v1/limits/crm-db/suspend", json={"reason": "x"}).status_code == status
+
+
+def test_what_has_not_changed_is_not_sent_again(guards):
+    first = guards.kit("/limits")
+    assert guards.kit("/limits", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+def test_the_stored_dags_are_read_by_airflows_own_serialization(guards):
+    """The trigger is on Airflow's own table, in its own encoding: what the example Dags say is in force."""
+    data = guards.query("SELECT data FROM serialized_dag LIMIT 1")[0][0]
+    assert data["dag"]["tasks"], "the Dag is stored as the trigger reads it"
+    assert guards.query(
+        "SELECT count(*) FROM pg_trigger WHERE tgname IN ('kit_hold_guarded', 'kit_hold_sent', 'kit_hold_left', 'kit_hold_dag')"
+    ) == [(4,)]
