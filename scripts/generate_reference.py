@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reference.checkout import ROOT
 from reference.commands import commands_page
+from reference.health import health_page
 from reference.knobs import knobs_page
 from reference.processes import processes_page
 from reference.rest import rest_page
@@ -24,6 +25,7 @@ PAGES = {
     "commands.md": commands_page,
     "services.md": services_page,
     "processes.md": processes_page,
+    "health.md": health_page,
     "rest.md": rest_page,
     "secrets.md": secrets_page,
 }

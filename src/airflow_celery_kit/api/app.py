@@ -8,7 +8,7 @@ from airflow.api_fastapi.core_api.security import get_user, requires_access_view
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from airflow_celery_kit.api import actions, bulk, console_files, problems, records, snapshot, workers
+from airflow_celery_kit.api import actions, bulk, console_files, health, problems, records, snapshot, workers
 from airflow_celery_kit.api.limits import Limits
 from airflow_celery_kit.api.metrics import QueueMetrics
 
@@ -32,11 +32,13 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     app.state.auth_manager, app.state.dag_bag = auth_manager, dag_bag
     app.include_router(documents, dependencies=[Depends(requires_access_view(AccessView.DOCS))])
     app.include_router(router, dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))])
+    app.include_router(health.router)
     app.include_router(workers.router)
     app.include_router(records.router)
     app.include_router(bulk.router)
     app.include_router(actions.router)
     app.include_router(console_files.router)
+    health.install(app)
     problems.install(app)
     app.add_middleware(Limits)
     return app

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 # The controller looks every five seconds or more often; another one takes over after ten.
 STALE_SECONDS = 30.0
 # The age is measured by the clock that wrote the time.
-READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'queues'")
+READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = :what")
 NEVER = "no controller has looked at the broker: one runs in the kit's own stacks, see 'kit status' there"
 
 
@@ -29,13 +29,13 @@ class Snapshot:
         return self.age_seconds > STALE_SECONDS
 
 
-def read(session: Any) -> Snapshot | None:
-    """Return the last look, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
+def read(session: Any, what: str = "queues") -> Snapshot | None:
+    """Return the last look at something, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
 
     Where the kit is installed alone, the table is not there either.
     """
     try:
-        row = session.execute(READ).one_or_none()
+        row = session.execute(READ, {"what": what}).one_or_none()
     except (ProgrammingError, OperationalError) as problem:
         if isinstance(problem.orig, psycopg2.OperationalError):
             raise

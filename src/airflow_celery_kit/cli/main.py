@@ -12,6 +12,7 @@ import httpx
 
 from airflow_celery_kit.cli import (
     bench_commands,
+    health_commands,
     journal_commands,
     machine_commands,
     record_commands,
@@ -54,6 +55,7 @@ for module in (
     record_commands,
     journal_commands,
     repair_commands,
+    health_commands,
     bench_commands,
 ):
     for command in module.COMMANDS:

@@ -9,6 +9,7 @@ import importlib.resources
 import os
 import sys
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
 import psycopg2
@@ -40,13 +41,19 @@ CREATE SCHEMA IF NOT EXISTS kit;
 CREATE TABLE IF NOT EXISTS kit.lease (
     name text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL
 );
-INSERT INTO kit.lease VALUES ('repair', '', 0, now()) ON CONFLICT DO NOTHING;
+INSERT INTO kit.lease VALUES ('repair', '', 0, now()), ('health', '', 0, now()) ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS kit.base_weight (
     dag_id text, run_id text, task_id text, map_index integer, base integer NOT NULL, given integer NOT NULL,
     PRIMARY KEY (dag_id, run_id, task_id, map_index)
 );
 CREATE TABLE IF NOT EXISTS kit.seen (what text PRIMARY KEY, at timestamptz NOT NULL, facts jsonb NOT NULL);
+CREATE TABLE IF NOT EXISTS kit.service (
+    service text, instance text, at timestamptz NOT NULL DEFAULT clock_timestamp(), facts jsonb NOT NULL, PRIMARY KEY (service, instance)
+);
+INSERT INTO kit.service (service, instance, facts) VALUES ('salt', '', to_jsonb(gen_random_uuid()::text)) ON CONFLICT DO NOTHING;
 GRANT USAGE ON SCHEMA kit TO kit;
+GRANT SELECT ON kit.service TO kit;
+GRANT SELECT (job_type, hostname, state, latest_heartbeat) ON job TO kit;
 GRANT SELECT, UPDATE ON kit.lease TO kit;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kit.base_weight TO kit;
 GRANT SELECT, INSERT, UPDATE ON kit.seen TO kit;
@@ -56,6 +63,8 @@ GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_h
 GRANT UPDATE (slots), INSERT ON slot_pool TO kit;
 GRANT USAGE ON SEQUENCE slot_pool_id_seq TO kit;
 """
+# By the server's superuser, in a schema that nobody else can change: it runs one program, without any word of the caller's.
+DISK = files("airflow_celery_kit.runtimes").joinpath("disk.sql").read_text
 RESULTS_GRANTS = """
 GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
 GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
@@ -65,7 +74,7 @@ CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of what stands above.
-KIT_SCHEMA = 10
+KIT_SCHEMA = 12
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "; ".join(
     f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold")
@@ -179,6 +188,12 @@ def add_to_databases() -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute(grants)
+    with (
+        contextlib.closing(psycopg2.connect(uri("postgres", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(DISK())
 
 
 def check_order(environment: Mapping[str, str] = os.environ) -> Routing:

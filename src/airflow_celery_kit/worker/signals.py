@@ -14,6 +14,7 @@ from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 from airflow_celery_kit import patching, preload
 from airflow_celery_kit.worker import (
     adapters,
+    canary,
     deadline,
     holding,
     log_levels,
@@ -30,6 +31,7 @@ def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
     reports.install(instance.app)
+    canary.install(instance.app)
     patching.attempt((lambda: holding.install(instance.app), lambda: slots.install(instance.app), record.install))
 
 

@@ -194,7 +194,7 @@ def have_controllers(stack: Stack, count: str) -> None:
 
 def lease_term(stack: Stack) -> int:
     """Return the token of the lease, raised by each one that takes it over."""
-    return int(stack.sql("SELECT token FROM kit.lease", database="airflow")[0][0])
+    return int(stack.sql("SELECT token FROM kit.lease WHERE name = 'repair'", database="airflow")[0][0])
 
 
 def leader_name(stack: Stack, instance: str) -> str:
