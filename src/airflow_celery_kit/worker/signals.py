@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+from functools import partial
 from typing import Any
 
 from billiard import util
@@ -31,8 +32,8 @@ def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
     reports.install(instance.app)
-    canary.install(instance.app)
-    patching.attempt((lambda: holding.install(instance.app), lambda: slots.install(instance.app), record.install))
+    changes = (holding.install, slots.install, canary.install)
+    patching.attempt((*(partial(change, instance.app) for change in changes), record.install))
 
 
 @celeryd_init.connect
