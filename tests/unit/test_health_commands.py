@@ -104,8 +104,11 @@ def test_where_nobody_can_look_that_is_unhealthy_and_a_stack_that_is_down_is_sai
     ]
     with pytest.raises(NotRunningError):
         judged(monkeypatch, NotRunningError("away"), NotRunningError("the stack is not up"))
-    with pytest.raises(BadInputError):
-        judged(monkeypatch, BadInputError("the password was changed"), [WELL])
+
+
+def test_a_login_that_is_refused_as_while_its_database_is_away_leaves_the_look(monkeypatch):
+    found = judged(monkeypatch, BadInputError("Airflow refuses the login"), [WELL])
+    assert found["state"] == "Healthy" and "refuses the login" in found["reason"]
 
 
 def test_since_is_a_time_that_programs_read():

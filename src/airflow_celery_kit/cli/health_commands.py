@@ -14,7 +14,7 @@ from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.core.health import State, Verdict, report
-from airflow_celery_kit.errors import BadInputError, KitError, NotRunningError
+from airflow_celery_kit.errors import KitError, NotRunningError
 from airflow_celery_kit.runtimes.base import Runtime
 from airflow_celery_kit.settings import Settings
 
@@ -57,8 +57,7 @@ def judged(settings: Settings, runtime: Runtime) -> dict[str, Any]:
     try:
         found = Airflow(settings, SECONDS).kit("/health")
         reason = found["reason"]
-    except BadInputError:
-        raise
+    # A login too is refused while Airflow's database is away.
     except (KitError, httpx.HTTPError, ValueError, KeyError) as problem:
         found, reason = None, f"the api-server does not say: {problem or type(problem).__name__}"
     if found and not found["stale"]:
