@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from airflow_celery_kit.controller.broker import identity, is_canary, list_of
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.core.priorities import NO_TASK
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.worker.broker import CANARY, PRIORITY_STEPS, SENT_AT
 
@@ -160,7 +161,7 @@ def message(id: str, queue: str, now: float) -> dict[str, Any]:
         "eta": None,
         "expires": None,
         "timelimit": [None, None],
-        "argsrepr": "()",
+        "argsrepr": NO_TASK,
         "kwargsrepr": "{}",
         "origin": "kit",
         "ignore_result": True,

@@ -6,8 +6,8 @@ import time
 import pytest
 import valkey
 
-from airflow_celery_kit.controller import queues
-from airflow_celery_kit.controller.broker import Broker
+from airflow_celery_kit.controller import moves, queues
+from airflow_celery_kit.controller.broker import Broker, identity
 from airflow_celery_kit.core.health import State
 from airflow_celery_kit.health import canary
 from airflow_celery_kit.health.canary import Canary
@@ -130,3 +130,11 @@ def test_a_worker_without_room_takes_nothing_does_not_beat_and_says_why(bench, c
     other = bench.start()
     bench.wait("end", "later")
     assert report(bench, other)["short"] == ""
+
+
+def test_a_canary_stays_in_front_when_messages_are_put_in_order(bench, controllers_broker):
+    id = canary.send(controllers_broker, "default")
+    sent = [bench.send("note", name, priority=0) for name in ("a", "b")]
+    moves.arrange(controllers_broker.client, {"default"}, {sent[1]: (0, (1,)), sent[0]: (0, (2,))})
+    ids = [identity(raw)[0] for raw in reversed(controllers_broker.client.lrange("default", 0, -1))]
+    assert ids == [id, sent[1], sent[0]]
