@@ -21,7 +21,7 @@ class Agreement(Check):
     """One kind of statement, of every service, compared."""
 
     needs = ("broker", "metadata")
-    every = 30.0
+    every = 20.0
     hangs = State.DEGRADED
 
     def look(self, broker: Any, metadata: Any) -> Iterable[Finding]:

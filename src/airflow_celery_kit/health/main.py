@@ -31,6 +31,8 @@ TURN_SECONDS = 1.0
 # Written as often although nothing has changed, so that its age says whether somebody looks.
 WRITE_SECONDS = 5.0
 HOLD_SECONDS = 3.0
+# A look that says otherwise than the verdict is soon followed by the one that confirms it.
+AGAIN_SECONDS = 3.0
 READ = "SELECT facts FROM kit.seen WHERE what = 'health'"
 
 
@@ -46,20 +48,23 @@ class Health:
         """Take up what was found since the last turn; return whether a verdict has changed."""
         before = {key: one.verdict.state for key, one in self.held.items()}
         for looker in self.lookers:
-            if (found := looker.step(now)) is not None:
-                self.take(looker.check, found, at)
+            if (found := looker.step(now)) is not None and self.take(looker.check, found, at):
+                looker.due = min(looker.due, now + AGAIN_SECONDS)
         return before != {key: one.verdict.state for key, one in self.held.items()}
 
-    def take(self, check: Check, found: list[Finding], at: float) -> None:
-        """Judge a look's findings; a subject that it says nothing of is no more."""
+    def take(self, check: Check, found: list[Finding], at: float) -> bool:
+        """Judge a look's findings; a subject that it says nothing of is no more. Return whether another look is to confirm them."""
+        unsure = False
         of_check = {key: one for key, one in self.held.items() if key[0] == check.name}
         for finding in found:
             before = of_check.pop((check.name, finding.subject), None)
             after = judge(before, check.name, finding, at, check.confirm)
             self.held[after.verdict.key] = after
             self._tell(before, after.verdict)
+            unsure = unsure or after.other is not None
         for key in of_check:
             del self.held[key]
+        return unsure
 
     def _tell(self, before: Held | None, now: Verdict) -> None:
         if (before.verdict.state if before else State.HEALTHY) != now.state:
