@@ -52,10 +52,13 @@ def word(settings: Settings, which: str) -> dict[str, Any]:
         return {"state": str(State.UNHEALTHY), "ready": False}
 
 
-def judged(settings: Settings, runtime: Runtime) -> dict[str, Any]:
-    """Return the controller's verdicts; where they are old, or the api-server does not say, those of a look made for this call."""
+def judged(settings: Settings, runtime: Runtime, api: Airflow | None = None) -> dict[str, Any]:
+    """Return the controller's verdicts; where they are old, or the api-server does not say, those of a look made for this call.
+
+    `api` is a client that has logged in.
+    """
     try:
-        found = Airflow(settings, SECONDS).kit("/health")
+        found = (api or Airflow(settings, SECONDS)).kit("/health")
         reason = found["reason"]
     # A login too is refused while Airflow's database is away.
     except (KitError, httpx.HTTPError, ValueError, KeyError) as problem:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
 
-from airflow_celery_kit.cli.health_commands import judged
+from airflow_celery_kit.cli.health_commands import SECONDS, judged
+from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.errors import KitError
 from airflow_celery_kit.runtimes.choose import RUNTIMES
 from tests.stack.faults.evidence import Evidence
@@ -19,13 +20,16 @@ from tests.stack.harness.stack import Stack
 # What is asked of health: the right state and cause this soon, and healthy again this soon after the fault is over.
 TOLD_SECONDS, WELL_SECONDS = 60, 30
 EVERY_SECONDS = 2.0
+CLIENTS: dict[tuple[str, str], Airflow] = {}
 
 
 def verdicts(stack: Stack) -> list[dict[str, Any]]:
     """Return what `kit health --json` says; nothing where it cannot say anything."""
     settings = stack.settings
+    # Logged in once: each login costs the api-server a tenth of a second.
+    api = CLIENTS.setdefault((str(stack.root), settings["AIRFLOW_PORT"]), Airflow(settings, SECONDS))
     try:
-        return list(judged(settings, RUNTIMES[stack.runtime](settings))["verdicts"])
+        return list(judged(settings, RUNTIMES[stack.runtime](settings), api)["verdicts"])
     except KitError:
         return []
 
