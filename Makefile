@@ -9,7 +9,7 @@ FAULTS = .venv/bin/python -m pytest -n 0 --faults=full --evidence=docs/reference
 REPORT = .venv/bin/python -m tests.stack.faults.report
 export RUNTIME
 
-.PHONY: pages scrape screenshots help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak
+.PHONY: pages scrape screenshots help venv init up down clean status test test-unit test-contract test-stack lint docs measure bench profiles faults soak calm
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,7 +54,10 @@ faults: venv ## inject every fault at full length, write docs/reference/faults.m
 	@$(FAULTS) $(COLUMN_OPTION) $(ROWS_OPTION) -m "not soak"; status=$$?; $(REPORT) && exit $$status
 
 soak: venv ## twenty minutes of short tasks with a random fault each minute
-	@$(FAULTS) --columns=embedded -m soak; status=$$?; $(REPORT) && exit $$status
+	@$(FAULTS) --columns=embedded -m soak -k "not calm"; status=$$?; $(REPORT) && exit $$status
+
+calm: venv ## half an hour of short tasks without a fault: health must raise no alarm
+	@$(FAULTS) --columns=embedded -k calm; status=$$?; $(REPORT) && exit $$status
 
 lint: venv ## check style
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -12,6 +12,7 @@ from reference.alerts import alerts_page
 from reference.checkout import ROOT
 from reference.commands import commands_page
 from reference.dashboards import dashboards
+from reference.health import health_page
 from reference.housekeeping import housekeeping_page
 from reference.knobs import knobs_page
 from reference.metrics import metrics_page
@@ -28,6 +29,7 @@ PAGES = {
     "commands.md": commands_page,
     "services.md": services_page,
     "processes.md": processes_page,
+    "health.md": health_page,
     "rest.md": rest_page,
     "secrets.md": secrets_page,
     "housekeeping.md": housekeeping_page,

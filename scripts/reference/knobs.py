@@ -22,6 +22,7 @@ FORMS = {
     knobs.UNQUOTED: "8 characters or more: letters, digits, `_=.~+/-`",
     r"registry|local|": "`registry`, `local`, or nothing",
     knobs.POLICY: "a [policy](../how-to/how-do-i-set-the-order-of-work.md), or `module.Class`",
+    knobs.OWN_ONES: "`module.Name` with commas between them, or nothing",
     r"latency|balanced|economy": "`latency`, `balanced` or `economy`",
     r"on|off": "`on` or `off`",
     r"[a-z,]*": "names with commas between them, or nothing",

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from airflow_celery_kit.api import actions, app, bulk, console_files, guards, records, workers
+from airflow_celery_kit.api import actions, app, bulk, console_files, guards, health, records, workers
 from airflow_celery_kit.api.answers.queues import Queues
-from airflow_celery_kit.api.snapshot import answer
+from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
 from reference.answers import answers_part, linked
 from reference.examples import EXAMPLE_SNAPSHOT
-from reference.markdown import json_block, listed, page
+from reference.markdown import code, json_block, listed, page, table
 
 
 def rest_page() -> str:
@@ -17,6 +17,7 @@ def rest_page() -> str:
         "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues, metrics, limits and breakers need the permission to read "
         "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
         "Draining and resuming workers, and changing limits and breakers, needs the permission to edit *Pools*, as Op and Admin have. "
+        "The two routes for load balancers need no login. "
         'Without login the answer is 401, without permission 403. Every refusal is `{"detail": "a sentence"}`. A body may have 1 MiB.'
     )
     source = (
@@ -37,6 +38,7 @@ def rest_page() -> str:
         source,
         *queues_part(),
         *metrics_part(),
+        *health_part(),
         *records_part(),
     )
 
@@ -57,6 +59,32 @@ def metrics_part() -> list[str]:
         "Everything that Prometheus may want to know, in its text format 0.0.4: [every metric](metrics.md). "
         "[How do I watch it with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
     ]
+
+
+VERDICT = {
+    "state": "The state of the whole: that of its worst part. [States, checks and cures](health.md).",
+    "ready": "Whether tasks can run: nothing vital is Unhealthy.",
+    "stale": f"Whether there are no verdicts, or they are older than {STALE_SECONDS:.0f} s; then the whole is Unhealthy.",
+    "reason": "The sentence that says why, empty otherwise.",
+    "verdicts": "What holds of each subject of each check, the worst first.",
+    "verdicts[].check": "The check.",
+    "verdicts[].subject": "What it looked at: a worker, a queue; the check's own name where it looks at one thing.",
+    "verdicts[].state": "Its state.",
+    "verdicts[].since": "Since when.",
+    "verdicts[].why": "Why, as of the last look.",
+    "verdicts[].cure": "What to do, empty where nothing is to be done.",
+    "verdicts[].vital": "Whether no task can run while this is Unhealthy.",
+}
+OPEN = {"ready": health.ready, "live": health.live}
+
+
+def health_part() -> list[str]:
+    """The routes of health, two of them for load balancers."""
+    parts = ["## GET /kit/v1/health", health.health.__doc__ or "", "`kit health` shows the same."]
+    parts.append(table(("Field", "What it says"), [(code(name), text) for name, text in VERDICT.items()]))
+    for name, route in OPEN.items():
+        parts += [f"## GET /kit/v1/health/{name}", f"{route.__doc__}"]
+    return parts
 
 
 def records_part() -> list[str]:

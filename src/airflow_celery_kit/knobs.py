@@ -57,6 +57,8 @@ QUEUES = rf"{QUEUE}(,{QUEUE})*"
 WITH_DEFAULT = rf"({QUEUE},)*default(,{QUEUE})*"
 # Built in, or a class of your own as `module.Class`.
 POLICY = r"airflow|finish-first|aging|deadline|class|fast-and-heavy|saturation|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
+OWN = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+"
+OWN_ONES = rf"({OWN}(,{OWN})*)?"
 FERNET = r"[A-Za-z0-9_-]{43}="
 URL = r"https?://[A-Za-z0-9._-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?|https?://\[[0-9a-fA-F:]+\](:\d+)?(/[A-Za-z0-9._~/-]*)?"
 # No quote, dollar or white space: such a value means the same in every reader of `.env`.
@@ -206,6 +208,12 @@ GROUPS = (
                 "a task that has killed what ran it so many times is set aside; 0: never",
                 "3",
                 pattern=FEW_OR_NONE,
+            ),
+            Knob(
+                "HEALTH_CHECKS",
+                "health checks of your own, as `module.Name` of files in `plugins/`, with commas between them",
+                "",
+                pattern=OWN_ONES,
             ),
             Knob("JOURNAL_DAYS", "how many days what has ended stays in the journal", "90", pattern=COUNT),
             Knob("JOURNAL", "keep a record of every task and workflow: `on` or `off`", "on", pattern=r"on|off"),

@@ -43,4 +43,5 @@ def attempt(changes: Iterable[Callable[[], None]]) -> None:
         try:
             change()
         except Exception as problem:
-            log.warning("%s is left out, Airflow's own way stays: %s", change.__module__, problem)
+            name = getattr(change, "__module__", None) or getattr(change, "func", change).__module__
+            log.warning("%s is left out, Airflow's own way stays: %s", name, problem)

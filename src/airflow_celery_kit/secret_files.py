@@ -28,7 +28,7 @@ def _plain(knob: str) -> Callable[[Values], str]:
 
 # The controller reads everything, removes what nobody will acknowledge or read any more, and dates a delivery back.
 CONTROLLER_RULES = (
-    "~* -@all +@read +@connection +info +multi +exec +del +hset +hdel +zadd +zrem +srem +eval +lrem +lpush +rpush"
+    "~* -@all +@read +@connection +info +multi +exec +del +hset +hdel +zadd +zrem +srem +eval +lrem +lpush +rpush +time"
 )
 
 

@@ -34,10 +34,13 @@ CREATE TABLE serialized_dag (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dag_
 CREATE TABLE deadline (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), dagrun_id int, deadline_time timestamptz, missed boolean NOT NULL DEFAULT false
 );
+CREATE TABLE job (
+    id serial PRIMARY KEY, job_type varchar(30), hostname varchar(500), state varchar(20), latest_heartbeat timestamptz, end_date timestamptz
+);
 CREATE TABLE slot_pool (id serial PRIMARY KEY, pool varchar(256) UNIQUE, slots int, description text, include_deferred boolean NOT NULL)
 """
 DROP = """
-DROP SCHEMA kit CASCADE; DROP TABLE task_instance, task_instance_history, dag, dag_run, dag_tag, deadline, slot_pool, serialized_dag;
+DROP SCHEMA kit CASCADE; DROP TABLE task_instance, task_instance_history, dag, dag_run, dag_tag, deadline, slot_pool, serialized_dag, job;
 DROP TABLE rendered_task_instance_fields, asset_dag_run_queue, partitioned_asset_key_log, callback, connection_test_request
 """
 ROW = """

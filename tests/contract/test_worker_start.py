@@ -94,6 +94,15 @@ def test_a_silent_worker_is_killed_unless_it_was_told_to_stop(environment, told,
         assert started.wait(30) == code
 
 
+def test_a_worker_without_room_on_disk_is_not_started_before_there_is_some(environment):
+    with guard(QUICK, environment | {"KIT_LEAST_DISK_BYTES": str(1 << 60)}) as started:
+        assert "the worker waits: room on disk: out of disk: " in started.stderr.readline()
+        time.sleep(3)
+        assert started.poll() is None
+        started.terminate()
+        assert (started.wait(30), started.stdout.read()) == (0, "")
+
+
 def test_a_worker_started_without_its_broker_waits_for_it(environment, stack):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()

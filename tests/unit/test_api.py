@@ -1,8 +1,7 @@
 """The kit's REST API inside an application like Airflow's: who may read it, and what it says."""
 
-import subprocess
-import sys
 import uuid
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,12 +34,14 @@ class Session:
     def __init__(self, *row: object) -> None:
         self.row = row or None
 
-    def execute(self, statement):
+    def execute(self, statement, values=None):
         """Answer the query of the look; the other tables are empty."""
         return [self.row] if statement is snapshot.READ and self.row else []
 
 
 NO_LOOK = Session()
+# What load balancers ask, without a login.
+OPEN = ("/health/live", "/health/ready")
 
 
 class Manager:
@@ -92,7 +93,12 @@ def client(monkeypatch):
         asking.get("/kit/v1/")
         assert mounted.app.state.auth_manager is manager
         mounted.app.dependency_overrides[_get_session] = lambda: session
-        asking.routes = [(method, f"/kit/v1{route.path}") for route in mounted.app.routes for method in route.methods]
+        asking.routes = [
+            (method, f"/kit/v1{route.path}")
+            for route in mounted.app.routes
+            if route.path not in OPEN
+            for method in route.methods
+        ]
         return asking
 
     return make
@@ -220,26 +226,59 @@ def test_a_look_is_stale_after_half_a_minute(age, stale):
     assert Snapshot(AT, age, FACTS).stale == stale
 
 
-def test_the_plugin_loads_no_web_framework():
-    code = (
-        "import sys, airflow_celery_kit.plugin as plugin;"
-        "(entry,) = plugin.KitPlugin.fastapi_apps; assert callable(entry['app']);"
-        "print([name for name in ('fastapi', 'starlette', 'airflow.api_fastapi', 'prometheus_client') if name in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines()[-1] == "[]"
-
-
-def test_airflow_lists_the_plugin():
-    from airflow.api_fastapi.core_api.datamodels.plugins import FastAPIAppResponse
-
-    from airflow_celery_kit.plugin import KitPlugin
-
-    (entry,) = KitPlugin.fastapi_apps
-    FastAPIAppResponse.model_validate(entry | {"app": type(entry["app"]).__name__})
-
-
 def test_every_route_is_documented(client, repository: Path):
     page = (repository / "docs" / "reference" / "rest.md").read_text()
     routes = [(method, path.replace(":path", "")) for method, path in client(Manager(allowed=True)).routes]
+    routes += [("GET", f"/kit/v1{path}") for path in OPEN]
     assert [route for route in routes if f"## {' '.join(route)}\n" not in page] == []
+
+
+def test_two_routes_ask_for_no_login_and_say_nothing_but_the_state(client, monkeypatch):
+    seen = Session(datetime.now(UTC), 1.0, {"verdicts": [verdict(state="Degraded", why="hush")]})
+    monkeypatch.setattr("airflow.utils.session.create_session", lambda **_: nullcontext(seen))
+    asking = client(Manager(allowed=False), seen)
+    for path, said in (("live", "Healthy"), ("ready", "Degraded")):
+        answer = asking.get(f"/kit/v1/health/{path}")
+        assert (answer.status_code, answer.json()) == (200, {"state": said})
+    late = Session(datetime.now(UTC), 31.0, {"verdicts": []})
+    for unready in (
+        NO_LOOK,
+        late,
+        Session(datetime.now(UTC), 1.0, {"verdicts": [verdict(state="Unhealthy", vital=True)]}),
+    ):
+        monkeypatch.setattr("airflow.utils.session.create_session", lambda unready=unready, **_: nullcontext(unready))
+        answer = asking.get("/kit/v1/health/ready")
+        assert (answer.status_code, answer.json()) == (503, {"state": "Unhealthy"})
+
+
+def verdict(**more) -> dict:
+    """A verdict as it is stored."""
+    return {
+        "check": "broker",
+        "subject": "broker",
+        "state": "Healthy",
+        "since": 0.0,
+        "why": "",
+        "cure": "",
+        "vital": False,
+    } | more
+
+
+def test_health_is_told_with_reasons_to_who_may_see_it(client):
+    one = verdict(state="Unhealthy", why="it is full")
+    answer = client(
+        Manager(allowed=True), Session(datetime.now(UTC), 1.0, {"verdicts": [verdict(check="a"), one]})
+    ).get("/kit/v1/health", headers=KNOWN)
+    said = answer.json()
+    assert (said["state"], said["ready"], said["stale"]) == ("Unhealthy", True, False)
+    assert [(each["check"], each["why"], each["since"][:10]) for each in said["verdicts"]] == [
+        ("broker", "it is full", "1970-01-01"),
+        ("a", "", "1970-01-01"),
+    ]
+
+
+@pytest.mark.parametrize("session", [NO_LOOK, Session(datetime.now(UTC), 31.0, {"verdicts": [verdict()]})])
+def test_verdicts_that_nobody_renews_are_unhealthy(client, session):
+    said = client(Manager(allowed=True), session).get("/kit/v1/health", headers=KNOWN).json()
+    assert (said["state"], said["ready"], said["stale"]) == ("Unhealthy", False, True)
+    assert said["reason"] == said["verdicts"][0]["why"] and said["verdicts"][0]["check"] == "health"

@@ -19,6 +19,7 @@ IMPORT_AIRFLOW = (
     "policies/",
     "preload.py",
     "stack.py",
+    "service_report.py",
     "warm/",
     "plugin.py",
     "task/",

@@ -13,10 +13,11 @@ from airflow_celery_kit.core.repair import CONFIRM_SECONDS, GAP_SECONDS, HEARTBE
 from airflow_celery_kit.knobs import KNOBS
 from airflow_celery_kit.probes.worker import STALE_SECONDS
 from airflow_celery_kit.scheduler.gate import CLOSED_SECONDS
+from airflow_celery_kit.worker.broker import REPORT_SECONDS as LIFE_SECONDS
 from airflow_celery_kit.worker.broker import TRANSPORT_OPTIONS
 from airflow_celery_kit.worker.guard import SILENT_SECONDS
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS
-from airflow_celery_kit.worker.reports import EVERY_SECONDS, LIFE_SECONDS
+from airflow_celery_kit.worker.reports import EVERY_SECONDS
 from airflow_celery_kit.worker.way_out import GIVE_BACK_SECONDS, LOOK_SECONDS, soft_seconds
 
 ROOT = Path(__file__).parents[2]

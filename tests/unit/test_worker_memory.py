@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-from airflow_celery_kit.worker.memory import memory_bytes
+from airflow_celery_kit.worker.resident import memory_bytes
 
 HOLD = "import time; held = bytearray(b'x' * 50_000_000); print('ready', flush=True); time.sleep(60)"
 

@@ -10,7 +10,7 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from airflow_celery_kit.api import actions, bulk, console_files, guards, problems, records, snapshot, workers
+from airflow_celery_kit.api import actions, bulk, console_files, guards, health, problems, records, snapshot, workers
 from airflow_celery_kit.api.answers.document import Document
 from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.queues import Queues
@@ -39,12 +39,14 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
     app.state.auth_manager, app.state.dag_bag = auth_manager, dag_bag
     app.include_router(documents, dependencies=[Depends(requires_access_view(AccessView.DOCS))])
     app.include_router(router, dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))])
+    app.include_router(health.router)
     app.include_router(workers.router)
     app.include_router(records.router)
     app.include_router(bulk.router)
     app.include_router(actions.router)
     app.include_router(guards.router)
     app.include_router(console_files.router)
+    health.install(app)
     problems.install(app)
     app.add_middleware(Limits)
     app.add_middleware(Scrape, token=token_in(os.environ.get(TOKEN_FILE)), metrics=scraped)

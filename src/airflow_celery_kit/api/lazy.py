@@ -33,7 +33,7 @@ class AtStart:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on one request, or the word that the server starts."""
         if scope["type"] == "lifespan" and stack.is_whole():
-            patching.attempt((_pass_on, _spare_threads))
+            patching.attempt((_pass_on, _spare_threads, _tell))
         await self.app(scope, receive, send)
 
 
@@ -47,3 +47,9 @@ def _spare_threads() -> None:
     from airflow_celery_kit.api import threads
 
     threads.install()
+
+
+def _tell() -> None:
+    from airflow_celery_kit import service_report
+
+    service_report.tell("airflow-apiserver")

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 # The controller looks every five seconds or more often; another one takes over after ten.
 STALE_SECONDS = 30.0
 # The age is measured by the clock that wrote the time.
-READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = 'queues'")
+READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = :what")
 NEVER = "no controller has looked at the broker: one runs in the kit's own stacks, see 'kit status' there"
 
 
@@ -30,20 +30,20 @@ class Snapshot:
         return self.age_seconds > STALE_SECONDS
 
 
-def read(session: Any) -> Snapshot | None:
-    """Return the last look, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
+def read(session: Any, what: str = "queues") -> Snapshot | None:
+    """Return the last look at something, None when there was none. `session` is one of SQLAlchemy's on the metadata database.
 
     Where the kit is installed alone, the table is not there either.
     """
-    rows = rows_or_none(session, READ)
+    rows = rows_or_none(session, READ, what=what)
     row = rows[0] if rows else None
     return Snapshot(row[0], round(float(row[1]), 3), row[2]) if row else None
 
 
-def rows_or_none(session: Any, statement: Any) -> Sequence[Any] | None:
+def rows_or_none(session: Any, statement: Any, **values: Any) -> Sequence[Any] | None:
     """Return what a query finds, None where a table that it names is not there. Raises OperationalError while the database is away."""
     try:
-        return list(session.execute(statement))
+        return list(session.execute(statement, values))
     except (ProgrammingError, OperationalError) as problem:
         if isinstance(problem.orig, psycopg2.Error) and not isinstance(problem.orig, psycopg2.errors.UndefinedTable):
             raise

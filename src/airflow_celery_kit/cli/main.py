@@ -13,6 +13,7 @@ import httpx
 from airflow_celery_kit.cli import (
     bench_commands,
     guard_commands,
+    health_commands,
     housekeeping_commands,
     journal_commands,
     machine_commands,
@@ -57,6 +58,7 @@ for module in (
     journal_commands,
     repair_commands,
     guard_commands,
+    health_commands,
     housekeeping_commands,
     bench_commands,
 ):

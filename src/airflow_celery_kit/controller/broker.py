@@ -13,7 +13,7 @@ import valkey
 
 from airflow_celery_kit.core.repair import Messages
 from airflow_celery_kit.probes.broker import FULL, HIGH_WATER
-from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SEPARATOR
+from airflow_celery_kit.worker.broker import CANARY, PRIORITY_STEPS, REPORT_SECONDS, SEPARATOR
 from airflow_celery_kit.worker.broker import REPORT_KEY as KEY
 
 REPLIES = "_kombu.binding.reply.celery.pidbox"
@@ -51,6 +51,11 @@ class Broker:
             if raw := self.client.get(key):
                 found[key.decode().removeprefix(KEY)] = json.loads(raw)
         return found
+
+    def age_of_report(self, worker: str) -> float | None:
+        """Return for how many seconds a live worker's report has stood there; None for one that is gone."""
+        left = self.client.pttl(f"{KEY}{worker}")
+        return None if left < 0 else max(0.0, REPORT_SECONDS - left / 1000)
 
     def held(self) -> dict[str, frozenset[str]]:
         """Return each live worker's name and the ids it holds."""
@@ -119,6 +124,14 @@ def identity(message: bytes | str) -> tuple[str, str]:
     except ValueError:
         return "", ""
     return _header(parsed, "id"), _header(parsed, "argsrepr")
+
+
+def is_canary(message: bytes | str) -> bool:
+    """Return whether a message is one of the controller's own, which measures the way of the others."""
+    try:
+        return _header(json.loads(message), "task") == CANARY
+    except ValueError:
+        return False
 
 
 def _header(message: Any, name: str) -> str:

@@ -23,6 +23,7 @@ from airflow_celery_kit.controller.ordering import from_environment
 from airflow_celery_kit.controller.sight import Connections, look
 from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, Suspicions
 from airflow_celery_kit.errors import ConfigurationError
+from airflow_celery_kit.health import main as health
 
 # Between two looks that make a single one sure; otherwise KIT_LOOK_SECONDS says.
 LOOK_SECONDS = 2.0
@@ -143,6 +144,7 @@ def main(arguments: list[str]) -> int:
         except ConfigurationError as problem:
             print(problem, file=sys.stderr)  # noqa: T201
             return os.EX_CONFIG
+        health.Loop(health.from_environment(os.environ, say)).start()
         pause = float(os.environ.get("KIT_LOOK_SECONDS") or LOOK_SECONDS)
         run(Controller(beside=Beside(chores(ordering, say), say)), Path(os.environ["KIT_BEAT_FILE"]), pause)
     try:

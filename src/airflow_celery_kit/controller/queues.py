@@ -7,9 +7,9 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from airflow_celery_kit.controller.broker import Broker, list_of
+from airflow_celery_kit.controller.broker import Broker, is_canary, list_of
 from airflow_celery_kit.controller.waiting import Due
-from airflow_celery_kit.worker.broker import PRIORITY_STEPS, SENT_AT
+from airflow_celery_kit.worker.broker import CANARY, PRIORITY_STEPS, SENT_AT
 
 Facts = dict[str, Any]
 # Within a step messages stand by weight, not by age. Of more than twice as many the first and the last of them are read.
@@ -72,16 +72,22 @@ def queue_facts(name: str, steps: list[Facts], slots: int | None, due: Due) -> F
 
 def steps_of(broker: Broker, name: str, lengths: Collection[int], now: float) -> list[Facts]:
     """Return the priority steps of a queue in which messages wait."""
-    return [
+    found = [
         step_facts(step, waiting, messages(broker, list_of(name, step), waiting), now)
         for step, waiting in zip(PRIORITY_STEPS, lengths, strict=True)
         if waiting
     ]
+    return [one for one in found if one["waiting"]]
 
 
 def step_facts(step: int, waiting: int, found: Collection[bytes], now: float) -> Facts:
-    """Return one priority step; `found` are its messages, or enough of them."""
-    return {"step": step, "waiting": waiting, "oldest_seconds": longest(age(one, now) for one in found)}
+    """Return one priority step; `found` are its messages, or enough of them. What only measures the way does not count."""
+    tasks = [one for one in found if CANARY.encode() not in one or not is_canary(one)]
+    return {
+        "step": step,
+        "waiting": waiting - (len(found) - len(tasks)),
+        "oldest_seconds": longest(age(one, now) for one in tasks),
+    }
 
 
 def messages(broker: Broker, key: str, length: int) -> list[bytes]:

@@ -16,7 +16,12 @@ TIMEOUT = 8.0
 
 
 def get_json(base: str, path: str, deadline: float, *headers: str) -> dict:
-    """Return the JSON behind `path` of `http://host:port`; `deadline` is of `time.monotonic`.
+    """Return the JSON behind `path`, as `get_text` does."""
+    return json.loads(get_text(base, path, deadline, *headers))
+
+
+def get_text(base: str, path: str, deadline: float, *headers: str) -> bytes:
+    """Return what is behind `path` of `http://host:port`; `deadline` is of `time.monotonic`.
 
     Raises OSError or ValueError on no, a wrong or a late answer.
     """
@@ -30,7 +35,7 @@ def get_json(base: str, path: str, deadline: float, *headers: str) -> dict:
     status = head.split(b" ", 2)[1:2]
     if status != [b"200"]:
         raise ConnectionError(f"{path} answers {status[0].decode() if status else 'nothing'}")
-    return json.loads(body)
+    return body
 
 
 def read_all(connection: socket.socket, deadline: float) -> bytes:

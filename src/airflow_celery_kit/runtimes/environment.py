@@ -75,6 +75,8 @@ def controller(settings: Settings) -> dict[str, str]:
         "KIT_RESULTS_CONN": f"{server}/celery",
         "KIT_JOURNAL_CONN": f"{server}/kit",
         "KIT_JOURNAL_DAYS": settings["JOURNAL_DAYS"],
+        "KIT_APISERVER_URL": settings.url("AIRFLOW_PORT"),
+        "KIT_FLOWER_URL": settings.url("FLOWER_PORT"),
         "PGPASSFILE": str(settings.secrets / "pgpass_controller"),
         "AIRFLOW__CELERY__BROKER_URL": f"redis://{LOOPBACK}:{settings['VALKEY_PORT']}/0",
         "KIT_BROKER_USER": "kit",

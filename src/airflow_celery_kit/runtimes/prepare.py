@@ -25,6 +25,7 @@ from airflow_celery_kit.guards import install as guards
 from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.journal import install as journal
 from airflow_celery_kit.journal.teller import is_on
+from airflow_celery_kit.runtimes.grants import DISK, METADATA_GRANTS, RESULTS_GRANTS
 from airflow_celery_kit.scheduler import wake
 
 # Database and owning role have one name; a worker is given the second one only.
@@ -38,49 +39,10 @@ CONTROLLER_SETTINGS = {
     "statement_timeout": "10s",
     "lock_timeout": "3s",
 }
-METADATA_GRANTS = """
-CREATE SCHEMA IF NOT EXISTS kit;
-CREATE TABLE IF NOT EXISTS kit.lease (
-    name text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL
-);
-INSERT INTO kit.lease VALUES ('repair', '', 0, now()) ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS kit.base_weight (
-    dag_id text, run_id text, task_id text, map_index integer, base integer NOT NULL, given integer NOT NULL,
-    PRIMARY KEY (dag_id, run_id, task_id, map_index)
-);
-CREATE TABLE IF NOT EXISTS kit.seen (what text PRIMARY KEY, at timestamptz NOT NULL, facts jsonb NOT NULL);
-GRANT USAGE ON SCHEMA kit TO kit;
-GRANT SELECT, UPDATE ON kit.lease TO kit;
-GRANT SELECT, INSERT, UPDATE, DELETE ON kit.base_weight TO kit;
-GRANT SELECT, INSERT, UPDATE ON kit.seen TO kit;
-GRANT SELECT ON task_instance, dag, dag_run, dag_tag, deadline, slot_pool TO kit;
-GRANT SELECT (task_instance_id, context_carrier) ON task_instance_history TO kit;
-GRANT UPDATE (state, queued_by_job_id, external_executor_id, queued_dttm, last_heartbeat_at, end_date, updated_at, priority_weight)
-    ON task_instance TO kit;
-GRANT UPDATE (slots), INSERT ON slot_pool TO kit;
-GRANT USAGE ON SEQUENCE slot_pool_id_seq TO kit;
-"""
-RESULTS_GRANTS = """
-GRANT SELECT, INSERT, UPDATE ON celery_taskmeta TO kit;
-GRANT USAGE ON SEQUENCE task_id_sequence TO kit;
-CREATE INDEX IF NOT EXISTS kit_started ON celery_taskmeta (task_id) WHERE status = 'STARTED';
--- The controller may remove results that are old, and no others: the executor still asks for a young one.
-CREATE OR REPLACE FUNCTION kit_forget_results(ids bigint[], age interval) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    WITH gone AS (
-        DELETE FROM celery_taskmeta
-        WHERE id = ANY(ids) AND date_done < now() AT TIME ZONE 'utc' - greatest(age, interval '1 hour') RETURNING id
-    )
-    SELECT count(*) FROM gone
-$$;
-REVOKE ALL ON FUNCTION kit_forget_results FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION kit_forget_results TO kit;
-"""
-
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
-# Raised with every change of what stands above.
-KIT_SCHEMA = 14
+# Raised with every change of tables, triggers and rights in Airflow's and Celery's databases.
+KIT_SCHEMA = 15
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "; ".join(
     f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold", *guards.TRIGGERS)
@@ -194,6 +156,12 @@ def add_to_databases() -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute(grants)
+    with (
+        contextlib.closing(psycopg2.connect(uri("postgres", "airflow"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(DISK())
 
 
 def check_order(environment: Mapping[str, str] = os.environ) -> Routing:

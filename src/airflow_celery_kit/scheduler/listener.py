@@ -2,11 +2,12 @@
 
 import os
 import sys
+from functools import partial
 from typing import Any
 
 from airflow.listeners import hookimpl
 
-from airflow_celery_kit import patching, preload, stack
+from airflow_celery_kit import patching, preload, service_report, stack
 
 
 def wake_the_scheduler() -> None:
@@ -56,10 +57,14 @@ def lighten_parsing() -> None:
 
 # Airflow calls the hook before a job knows its own type; only a process that runs such a job has loaded its runner.
 CHANGES = {
-    "airflow.jobs.scheduler_job_runner": (wake_the_scheduler, ask_for_less, keep_a_journal),
-    "airflow.jobs.triggerer_job_runner": (keep_house,),
-    "airflow.jobs.dag_processor_job_runner": (preload.for_parsing, lighten_parsing),
-}
+    "airflow.jobs.scheduler_job_runner": (
+        wake_the_scheduler, ask_for_less, keep_a_journal, partial(service_report.tell, "airflow-scheduler"),
+    ),
+    "airflow.jobs.dag_processor_job_runner": (
+        preload.for_parsing, lighten_parsing, partial(service_report.tell, "airflow-dag-processor"),
+    ),
+    "airflow.jobs.triggerer_job_runner": (keep_house, partial(service_report.tell, "airflow-triggerer")),
+}  # fmt: skip
 # Nothing of Airflow is changed that nobody has asked to be changed.
 ALONE = {"airflow.jobs.scheduler_job_runner": (keep_a_journal_alone,)}
 

@@ -15,9 +15,20 @@ SEPARATOR = "\x06\x16"
 
 # What a worker says it holds is the key `kit:worker:<its name>`.
 REPORT_KEY = "kit:worker:"
+# A report lives as long as five of them: a busy event loop skips one or two.
+REPORT_SECONDS = 10
 
 # What workers are told to do: a hash, by the names under which they report.
 ORDERS_KEY, DRAIN, WORK = "kit:orders", "drain", "work"
+
+# A worker that leaves as it was told says so under `kit:left:<its name>`, for a day.
+LEFT_KEY, LEFT_SECONDS = "kit:left:", 86_400
+
+# What the hashes of secrets in reports are salted with, so that they are of no use elsewhere.
+SALT_KEY = "kit:salt"
+
+# A task that does nothing, to measure a queue's way.
+CANARY = "kit.canary"
 
 # A message's header: when it was published, in seconds since 1970.
 SENT_AT = "kit_sent_at"

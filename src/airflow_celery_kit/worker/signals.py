@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+from functools import partial
 from typing import Any
 
 from billiard import util
@@ -14,6 +15,7 @@ from celery.signals import celeryd_init, worker_process_init, worker_shutdown
 from airflow_celery_kit import patching, preload
 from airflow_celery_kit.worker import (
     adapters,
+    canary,
     deadline,
     holding,
     log_levels,
@@ -30,7 +32,8 @@ def set_up(instance: Any, **_: object) -> None:
     """Prepare a worker before it forks anything: reports to the controller, and children that die with their parent."""
     parent_death.install()
     reports.install(instance.app)
-    patching.attempt((lambda: holding.install(instance.app), lambda: slots.install(instance.app), record.install))
+    changes = (holding.install, slots.install, canary.install)
+    patching.attempt((*(partial(change, instance.app) for change in changes), record.install))
 
 
 @celeryd_init.connect

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_celery_kit.probes import broker
+from airflow_celery_kit.worker import room
 
 RETRY_SECONDS = 1.0
 
@@ -68,6 +69,7 @@ STEPS = (
     Step("settings", settings_problem, mandatory=True),
     Step("broker's password", password_problem, mandatory=True),
     Step("folder of task logs", log_folder_problem, mandatory=True),
+    Step("room on disk", room.problem, mandatory=False),
     Step("broker", broker_problem, mandatory=False),
 )
 

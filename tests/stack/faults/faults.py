@@ -112,6 +112,18 @@ class Fault(Enum):
     WORKERS_SILENT = Row(
         "18", "a worker that consumes nothing though it answers ping; a frozen one", "reported within 60 s, replaced within 120 s"
     )  # fmt: skip
+    SERVICES_STOPPED = Row(
+        "14c", "scheduler, Dag processor, triggerer and Flower stopped, one after the other",
+        "told by name and cause within 60 s, healthy within 30 s of the return", stock=False,
+    )  # fmt: skip
+    CALM = Row(
+        "21",
+        "30 minutes of short tasks without a fault",
+        "0 alarms of health",
+        outage=1800,
+        runtimes=(EMBEDDED,),
+        stock=False,
+    )
     LEADER_KILLED = Row("19a", "controller that leads killed", "another acts within 15 s", ci=COMPOSE, stock=False)
     LEADER_FROZEN = Row(
         "19b", "controller that leads frozen", "another acts within 15 s, the old one is refused", stock=False

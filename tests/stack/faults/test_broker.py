@@ -11,6 +11,7 @@ from tests.stack.faults import inject
 from tests.stack.faults.conftest import WORKERS, wait_due
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
+from tests.stack.faults.health import await_told, told
 from tests.stack.harness.load import Load
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
@@ -112,14 +113,17 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
     until = time.monotonic() + evidence.outage
     unhealthy = []
-    while time.monotonic() < until:
-        unhealthy += [one for one in [stack.instance(SCHEDULER)] if not one["healthy"]]
-        time.sleep(2)
-    assert not stack.instance(BROKER).get("pid")
-    wait_due(load)
-    assert load.receipts("start") == []
-    at = time.time()
-    stack.start_instance(BROKER)
+    with told(evidence, "broker", "Unhealthy") as watch:
+        while time.monotonic() < until:
+            unhealthy += [one for one in [stack.instance(SCHEDULER)] if not one["healthy"]]
+            time.sleep(2)
+        assert not stack.instance(BROKER).get("pid")
+        wait_due(load)
+        await_told(watch)
+        assert load.receipts("start") == []
+        at = time.time()
+        stack.start_instance(BROKER)
+        wait_for("its answer", lambda: answers(stack), 30)
     load.wait_ended(240)
     evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
     wait_for("Flower to see the workers again", lambda: len(stack.registered()) == len(WORKERS), 30 * evidence.slack)
@@ -131,19 +135,26 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
 def test_work_goes_on_after_a_frozen_broker(evidence: Evidence) -> None:
     stack = evidence.stack
     load = queue_of_a_hundred(evidence)
-    with inject.frozen(stack, BROKER):
-        stand_still(evidence, load)
-        assert not answers(stack)
-    resume_and_compare(evidence, load)
+    with told(evidence, "broker", "Unhealthy") as watch:
+        with inject.frozen(stack, BROKER):
+            stand_still(evidence, load)
+            await_told(watch)
+            assert not answers(stack)
+        back = time.time()
+    resume_and_compare(evidence, load, back)
 
 
 @pytest.mark.fault(Fault.PACKETS_DROPPED)
 def test_work_goes_on_after_a_network_that_dropped_everything(evidence: Evidence) -> None:
     stack = evidence.stack
     load = queue_of_a_hundred(evidence)
-    with inject.packets_dropped(stack, list(WORKERS)):
-        stand_still(evidence, load)
-    resume_and_compare(evidence, load)
+    lost = {"subject": WORKERS[0], "why": "last heard of"}
+    with told(evidence, "workers", "Unhealthy", **lost) as watch:
+        with inject.packets_dropped(stack, list(WORKERS)):
+            stand_still(evidence, load)
+            await_told(watch)
+        back = time.time()
+    resume_and_compare(evidence, load, back)
 
 
 def stand_still(evidence: Evidence, load: Load) -> None:
@@ -154,9 +165,8 @@ def stand_still(evidence: Evidence, load: Load) -> None:
     evidence.struck(len(load.receipts("start")) == halfway < load.tasks, "a queue that nobody takes from")
 
 
-def resume_and_compare(evidence: Evidence, load: Load) -> None:
-    """Compare what happens once the broker can be reached again."""
-    back = time.time()
+def resume_and_compare(evidence: Evidence, load: Load, back: float) -> None:
+    """Compare what happens once the broker can be reached again, which it could from `back` on."""
     evidence.measure("resumed", wait_start_after(load, back, 120) - back, at_most=60)
     load.wait_ended(300)
     load.assert_undisturbed()
@@ -167,18 +177,20 @@ def test_a_full_broker_is_told_and_loses_nothing(evidence: Evidence) -> None:
     stack = evidence.stack
     running = evidence.load(tasks=12, seconds=20)
     running.wait_started(12)
-    with inject.full(stack):
-        with pytest.raises(inject.broker_refusal()):
-            stack.broker().append("filler", b"x" * 4096)
-        evidence.struck(True, "a write that is refused")
-        load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
-        told = wait_for("the alarm", lambda: (one := stack.instance(BROKER)).get("healthy") is False and one, 60)
-        assert "is full" in told["detail"]
-        said = lambda: "is full" in stack.log(SCHEDULER, 5000)  # noqa: E731
-        evidence.is_stock or wait_for("the scheduler's word", said, 60)
-        wait_for("the running tasks", lambda: len(running.receipts("end")) == 12, 60)
-        assert load.receipts("start") == []
-    at = time.time()
+    with told(evidence, "broker", "Unhealthy", "maxmemory") as watch:
+        with inject.full(stack):
+            with pytest.raises(inject.broker_refusal()):
+                stack.broker().append("filler", b"x" * 4096)
+            evidence.struck(True, "a write that is refused")
+            load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
+            alarm = wait_for("the alarm", lambda: (one := stack.instance(BROKER)).get("healthy") is False and one, 60)
+            assert "is full" in alarm["detail"]
+            said = lambda: "is full" in stack.log(SCHEDULER, 5000)  # noqa: E731
+            evidence.is_stock or wait_for("the scheduler's word", said, 60)
+            wait_for("the running tasks", lambda: len(running.receipts("end")) == 12, 60)
+            await_told(watch)
+            assert load.receipts("start") == []
+        at = time.time()
     for each in (running, load):
         each.wait_ended(240)
         each.assert_undisturbed()

@@ -14,6 +14,7 @@ from tests.stack.faults import inject
 from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
+from tests.stack.faults.health import await_told, told
 from tests.stack.faults.test_workers import unfinished_on
 from tests.stack.harness import record
 from tests.stack.harness.load import Load
@@ -22,6 +23,13 @@ from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 SCHEDULER = "airflow-scheduler-1"
+# By whose check each is told.
+STOPPED = {
+    SCHEDULER: "scheduler",
+    "airflow-dag-processor-1": "dag-processor",
+    "airflow-triggerer-1": "triggerer",
+    "airflow-flower-1": "flower",
+}
 
 
 @pytest.mark.fault(Fault.RESULTS_AWAY)
@@ -29,18 +37,22 @@ def test_tasks_survive_a_results_database_that_is_away(evidence: Evidence) -> No
     stack = evidence.stack
     load = evidence.load(tasks=36, seconds=8)
     load.wait_started(12)
-    with inject.database_closed(stack, "celery"):
+    with (
+        told(evidence, "results-database", "Unhealthy", "not currently accepting connections") as watch,
+        inject.database_closed(stack, "celery"),
+    ):
         wait_for("tasks that end meanwhile", lambda: len(load.receipts("end")) >= 12, 60)
         time.sleep(evidence.outage)
         connected = stack.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'celery'")
         evidence.struck(connected == [(0,)], "a database that nobody is in")
+        await_told(watch)
     load.wait_ended()
     load.assert_undisturbed()
 
 
 @pytest.mark.fault(Fault.POSTGRES_AWAY)
 def test_tasks_survive_a_database_server_that_is_away(evidence: Evidence) -> None:
-    outlive(evidence, "postgres-1", [evidence.load(tasks=36, seconds=12)])
+    outlive(evidence, "postgres-1", [evidence.load(tasks=36, seconds=12)], "metadata-database")
 
 
 @pytest.mark.fault(Fault.POSTGRES_AWAY_WORKER_KILLED)
@@ -67,22 +79,24 @@ def test_no_event_is_lost_while_the_database_server_is_away_and_a_worker_dies(ev
 def test_tasks_survive_an_api_server_that_is_away(evidence: Evidence) -> None:
     long = evidence.load(tasks=5, seconds=evidence.outage + 20)
     long.wait_started(5)
-    outlive(evidence, "airflow-apiserver-1", [evidence.load(tasks=50, seconds=6), long])
+    outlive(evidence, "airflow-apiserver-1", [evidence.load(tasks=50, seconds=6), long], "api-server")
 
 
-def outlive(evidence: Evidence, name: str, loads: list[Load]) -> None:
-    """Stop what tasks report to until some have ended without it."""
+def outlive(evidence: Evidence, name: str, loads: list[Load], check: str) -> None:
+    """Stop what tasks report to until some have ended without it; health says so meanwhile."""
     stack, first = evidence.stack, loads[0]
     running = wait_for("some at once", lambda: len(now := first.unfinished()) >= 3 and now, 90, first.states)
     stack.kit("stop", name)
     evidence.struck(not stack.instance(name).get("pid"), f"{name} away")
-    try:
-        wait_for("their ends", lambda: not running & first.unfinished(), 60, first.unfinished)
-        time.sleep(evidence.outage)
-        assert not stack.instance(name).get("pid")
-    finally:
-        stack.start_instance(name)
-    stack.wait_ready()
+    with told(evidence, check, "Unhealthy") as watch:
+        try:
+            wait_for("their ends", lambda: not running & first.unfinished(), 60, first.unfinished)
+            time.sleep(evidence.outage)
+            await_told(watch)
+            assert not stack.instance(name).get("pid")
+        finally:
+            stack.start_instance(name)
+        stack.wait_ready()
     for load in loads:
         load.wait_ended(240)
         load.assert_undisturbed()
@@ -132,6 +146,20 @@ def tasks_of_job(stack: Stack, job: int) -> int:
     """Return how many tasks under way belong to a scheduler."""
     statement = "SELECT count(*) FROM task_instance WHERE state IN ('queued', 'running') AND queued_by_job_id = %s"
     return int(stack.sql(statement, job, database="airflow")[0][0])
+
+
+@pytest.mark.fault(Fault.SERVICES_STOPPED)
+def test_each_service_that_is_away_is_told_by_name_and_well_again_after(evidence: Evidence) -> None:
+    stack = evidence.stack
+    for name, check in STOPPED.items():
+        stack.kit("stop", name)
+        evidence.struck(not stack.instance(name).get("pid"), f"{name} away")
+        with told(evidence, check, "Unhealthy") as watch:
+            try:
+                await_told(watch)
+            finally:
+                stack.start_instance(name)
+            wait_for(f"{name} to be well", lambda name=name: stack.instance(name).get("healthy"), 120)
 
 
 @pytest.mark.fault(Fault.LEADER_KILLED)
@@ -194,7 +222,7 @@ def have_controllers(stack: Stack, count: str) -> None:
 
 def lease_term(stack: Stack) -> int:
     """Return the token of the lease, raised by each one that takes it over."""
-    return int(stack.sql("SELECT token FROM kit.lease", database="airflow")[0][0])
+    return int(stack.sql("SELECT token FROM kit.lease WHERE name = 'repair'", database="airflow")[0][0])
 
 
 def leader_name(stack: Stack, instance: str) -> str:

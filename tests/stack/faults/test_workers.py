@@ -16,6 +16,7 @@ from tests.stack.faults.attempts import Kills, unexplained
 from tests.stack.faults.conftest import WORKERS, wait_due
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
+from tests.stack.faults.health import told
 from tests.stack.harness.load import Load
 from tests.stack.harness.processes import alive
 from tests.stack.harness.stack import Stack
@@ -251,15 +252,19 @@ def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Eviden
         mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf].pid), "a frozen and a deaf worker"
     )
     begun = time.monotonic()
-    try:
-        for name in mains:
-            wait_for(f"{name} to be reported", lambda name=name: stack.instance(name).get("healthy") is False, 60)
-        evidence.measure("reported", time.monotonic() - begun, at_most=60)
-        wait_for("others in their place", lambda: all(replaced(stack, *one) for one in mains.items()), 120)
-        evidence.measure("replaced", time.monotonic() - begun, at_most=120)
-    finally:
-        if alive(mains[frozen].pid):
-            mains[frozen].resume()
+    said = {deaf: "does not listen to default", frozen: "last heard of"}
+    with contextlib.ExitStack() as watched:
+        for name, why in said.items():
+            watched.enter_context(told(evidence, "workers", "Unhealthy", why, name))
+        try:
+            for name in mains:
+                wait_for(f"{name} to be reported", lambda name=name: stack.instance(name).get("healthy") is False, 60)
+            evidence.measure("reported", time.monotonic() - begun, at_most=60)
+            wait_for("others in their place", lambda: all(replaced(stack, *one) for one in mains.items()), 120)
+            evidence.measure("replaced", time.monotonic() - begun, at_most=120)
+        finally:
+            if alive(mains[frozen].pid):
+                mains[frozen].resume()
     load.wait_ended()
     stack.start_instance(third)
 

@@ -243,7 +243,9 @@ class Stack:
 
     def leader(self) -> str:
         """Return the controller that holds the lease now, nothing while nobody does."""
-        rows = self.sql("SELECT holder FROM kit.lease WHERE expires_at > clock_timestamp()", database="airflow")
+        rows = self.sql(
+            "SELECT holder FROM kit.lease WHERE name = 'repair' AND expires_at > clock_timestamp()", database="airflow"
+        )
         return str(rows[0][0]) if rows else ""
 
     def wipe_broker(self) -> None:

@@ -1,4 +1,5 @@
 // Runs in: the browser, inside Airflow's UI, which gives React, its router and Chakra; the frame of the page and what it shows.
+import { Health } from "./health.js";
 import { h } from "./parts.js";
 import { Overview } from "./overview.js";
 import { Task } from "./task.js";
@@ -14,6 +15,7 @@ const VIEWS = {
   overview: ["Overview", Overview],
   workflows: ["Workflows", Workflows],
   tasks: ["Tasks", Tasks],
+  health: ["Health", Health],
   workflow: ["", Workflow],
   task: ["", Task],
 };

@@ -1,0 +1,1 @@
+"""Runs in: airflow-controller; checks of health, one dependency a file, kept empty."""

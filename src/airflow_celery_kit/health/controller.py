@@ -1,0 +1,47 @@
+"""Runs in: airflow-controller; the controller itself: somebody leads, and sees database, broker and workers."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.health.check import Check
+
+LEASE_LATE_SECONDS = 10.0
+LOOK_LATE_SECONDS = 30.0
+# Where nobody has looked yet, nothing is late.
+QUERY = """
+SELECT holder, extract(epoch FROM clock_timestamp() - expires_at)::float8,
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - at) FROM kit.seen WHERE what = 'queues'), 0)::float8
+FROM kit.lease WHERE name = 'repair'
+"""
+
+
+class Controller(Check):
+    """The lease by which one controller leads, and the age of its last look."""
+
+    name = "controller"
+    needs = ("metadata",)
+    hangs = State.DEGRADED
+    causes: ClassVar = {
+        "nobody": Cause(
+            State.UNHEALTHY,
+            "nobody has held the lease for ten seconds: nothing is repaired or ordered",
+            "see 'kit logs airflow-controller'",
+        ),
+        "blind": Cause(
+            State.DEGRADED,
+            f"its last look is older than {LOOK_LATE_SECONDS:.0f} s: it cannot see the broker or a database",
+            "cure what else is not healthy",
+        ),
+    }
+
+    def look(self, metadata: Any) -> Iterable[Finding]:
+        """Return one finding."""
+        with metadata, metadata.cursor() as cursor:
+            cursor.execute(QUERY)
+            holder, late, age = cursor.fetchone()
+        if age > LOOK_LATE_SECONDS:
+            return [self.ill("blind", f"the last look is {age:.0f} s old")]
+        if late > LEASE_LATE_SECONDS:
+            return [self.ill("nobody", f"the lease of {holder or 'nobody'} ended {late:.0f} s ago")]
+        return [self.well(f"{holder} leads, its last look is {max(age, 0.0):.0f} s old")]

@@ -1,0 +1,208 @@
+"""Runs in: airflow-controller; looks at everything again and again while this controller leads, and keeps the verdicts for whoever asks.
+
+`python -m airflow_celery_kit.health.main` prints one look as JSON, for where nobody else can say: the api-server or its database is away.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psycopg2
+
+from airflow_celery_kit import instance
+from airflow_celery_kit.controller import seen
+from airflow_celery_kit.controller.lease import Lease
+from airflow_celery_kit.controller.sight import Connections
+from airflow_celery_kit.core.health import Finding, Held, State, Verdict, judge
+from airflow_celery_kit.health import table
+from airflow_celery_kit.health.canary import Canary
+from airflow_celery_kit.health.check import Check
+from airflow_celery_kit.health.looking import Looker
+
+Say = Callable[..., None]
+WHAT = "health"
+TURN_SECONDS = 1.0
+# Written as often although nothing has changed, so that its age says whether somebody looks.
+WRITE_SECONDS = 5.0
+HOLD_SECONDS = 3.0
+# A look that says otherwise than the verdict is soon followed by the one that confirms it.
+AGAIN_SECONDS = 3.0
+READ = "SELECT facts FROM kit.seen WHERE what = 'health'"
+
+
+@dataclass
+class Health:
+    """What one controller looks at, and what holds by it. `at` is in seconds since 1970, `now` steady."""
+
+    lookers: list[Looker]
+    say: Say
+    held: dict[tuple[str, str], Held] = field(default_factory=dict)
+
+    def turn(self, now: float, at: float) -> bool:
+        """Take up what was found since the last turn; return whether a verdict has changed."""
+        before = {key: one.verdict.state for key, one in self.held.items()}
+        for looker in self.lookers:
+            if (found := looker.step(now)) is not None and self.take(looker.check, found, at):
+                looker.due = min(looker.due, now + AGAIN_SECONDS)
+        return before != {key: one.verdict.state for key, one in self.held.items()}
+
+    def take(self, check: Check, found: list[Finding], at: float) -> bool:
+        """Judge a look's findings; a subject that it says nothing of is no more. Return whether another look is to confirm them."""
+        unsure = False
+        of_check = {key: one for key, one in self.held.items() if key[0] == check.name}
+        for finding in found:
+            before = of_check.pop((check.name, finding.subject), None)
+            after = judge(before, check.name, finding, at, check.confirm)
+            self.held[after.verdict.key] = after
+            self._tell(before, after.verdict)
+            unsure = unsure or after.other is not None
+        for key in of_check:
+            del self.held[key]
+        return unsure
+
+    def _tell(self, before: Held | None, now: Verdict) -> None:
+        if (before.verdict.state if before else State.HEALTHY) != now.state:
+            self.say("health", check=now.check, subject=now.subject, state=str(now.state), why=now.why)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return what holds."""
+        return [one.verdict for one in self.held.values()]
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Go on from what another controller knew."""
+        known = [Verdict.of(one) for one in facts.get("verdicts", ())]
+        self.held = {one.key: Held(one) for one in known}
+        for looker in self.lookers:
+            looker.check.remember({one.subject for one in known if one.check == looker.check.name})
+
+
+@dataclass
+class Loop:
+    """Turns of a `Health` under a lease of its own: repair stands still while the broker is away, and this must not."""
+
+    health: Health
+    connections: Connections = field(default_factory=Connections)
+    token: int | None = None
+    asked: float = float("-inf")
+    written: float = float("-inf")
+
+    def turn(self, now: float, at: float) -> None:
+        """Look and write while this controller leads. Raises psycopg2.Error where the database is away; it has looked then."""
+        if self.token is None:
+            self._lead(now)
+            if self.token is None:
+                return
+        changed = self.health.turn(now, at)
+        self._lead(now)
+        if self.token is not None and (changed or now - self.written >= WRITE_SECONDS):
+            self.written = now
+            facts = {"verdicts": [one.as_dict() for one in self.health.verdicts()]}
+            seen.write(WHAT, facts, self._lease().fenced)
+
+    def _lease(self) -> Lease:
+        return Lease(self.connections.metadata, WHAT, instance.name(), self.token)
+
+    def _lead(self, now: float) -> None:
+        """Renew the lease, or take it; whoever takes it goes on from what is on record."""
+        if now - self.asked < HOLD_SECONDS:
+            return
+        self.asked = now
+        lease = self._lease()
+        lease.hold()
+        if lease.token is not None and lease.token != self.token:
+            self.health.restore(recorded(self.connections.metadata))
+        self.token = lease.token
+
+    def run(self) -> None:
+        """Turn for ever."""
+        while True:
+            try:
+                self.turn(time.monotonic(), time.time())
+            except psycopg2.Error:
+                self.connections.drop()
+            except Exception as problem:
+                self.health.say("fails", what=WHAT, reason=f"{type(problem).__name__}: {problem}")
+                self.connections.drop()
+            time.sleep(TURN_SECONDS)
+
+    def start(self) -> None:
+        """Turn for ever in a thread of its own."""
+        Thread(target=self.run, name=WHAT, daemon=True).start()
+
+
+def recorded(metadata: Any) -> dict[str, Any]:
+    """Return the verdicts on record, nothing where there are none. Raises psycopg2.Error."""
+    with metadata, metadata.cursor() as cursor:
+        cursor.execute(READ)
+        row = cursor.fetchone()
+    return row[0] if row else {}
+
+
+def from_environment(environment: Mapping[str, str], say: Say) -> Health:
+    """Return all checks of a deployment; what cannot be loaded of the user's own is a verdict itself."""
+    if folder := environment.get("AIRFLOW__CORE__PLUGINS_FOLDER"):
+        sys.path += [folder] if folder not in sys.path and Path(folder).is_dir() else []
+    health = Health([Looker(check, environment) for check in table.built_in(environment)], say)
+    for name, found in table.own(environment):
+        try:
+            if isinstance(found, BaseException):
+                raise found
+            health.lookers += [Looker(check, environment) for check in table.checks_of(found)]
+        except (Exception, SystemExit) as problem:
+            health.lookers.append(Looker(Unusable(name, problem), environment))
+    return health
+
+
+class Unusable(Check):
+    """Stands for a check of the user's own that cannot be loaded."""
+
+    name = "own-checks"
+
+    def __init__(self, subject: str, problem: BaseException) -> None:
+        self.subject, self.problem = subject, f"{type(problem).__name__}: {problem}"
+        self.name = f"own-check {subject}"  # type: ignore[misc]
+
+    def look(self) -> list[Finding]:
+        """Return that there is none."""
+        return [
+            Finding(
+                self.subject,
+                State.DEGRADED,
+                f"cannot be used: {self.problem}",
+                f"see {table.VARIABLE}, and the folder `plugins`",
+            )
+        ]
+
+
+def once(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return one look at everything but queues, whose canaries are the leader's own."""
+    health = from_environment(environment, lambda *_, **__: None)
+    health.lookers = [one for one in health.lookers if not isinstance(one.check, Canary)]
+    try:
+        connections = Connections()
+        health.restore(recorded(connections.metadata))
+        connections.drop()
+    except (psycopg2.Error, KeyError):
+        pass
+    open_ones = {id(one) for one in health.lookers}
+    while open_ones:
+        for looker in health.lookers:
+            if id(looker) in open_ones and (found := looker.step(time.monotonic())) is not None:
+                looker.check.confirm = 1
+                health.take(looker.check, found, time.time())
+                open_ones.remove(id(looker))
+        time.sleep(0.05)
+    return {"at": time.time(), "verdicts": [one.as_dict() for one in health.verdicts()]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(once(os.environ)))  # noqa: T201
+    sys.stdout.flush()
+    # A look that hangs must not keep the process.
+    os._exit(0)

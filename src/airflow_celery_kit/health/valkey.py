@@ -1,0 +1,119 @@
+"""Runs in: airflow-controller; the broker: it answers and takes writes, has memory left, writes what it was given, evicts nothing."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from valkey.exceptions import OutOfMemoryError, ValkeyError
+
+from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.health.check import Check
+from airflow_celery_kit.probes.broker import HIGH_WATER
+
+KEY = "kit:health"
+SLOW_SECONDS = 0.5
+USED_SHARE = 0.8
+CLIENTS_SHARE = 0.9
+AWAY_CURE = "see 'kit status' and 'kit logs valkey'; workers and scheduler come back to it by themselves"
+ROOM_CURE = "let workers take what waits, or raise maxmemory in config/valkey.conf"
+DISK_CURE = "see 'kit logs valkey', and whether its disk is full; a restart would lose what is not on disk"
+
+
+class Valkey(Check):
+    """A write and its reading back with the controller's own login, then what the server says of itself (`INFO`)."""
+
+    name = "broker"
+    needs = ("broker",)
+    causes: ClassVar = {
+        "away": Cause(State.UNHEALTHY, "nobody answers, or the login is refused", AWAY_CURE, vital=True),
+        "full": Cause(
+            State.UNHEALTHY,
+            f"it refuses a write, or {HIGH_WATER:.0%} of maxmemory are in use: nothing is published",
+            ROOM_CURE,
+            vital=True,
+        ),
+        "nearly full": Cause(State.DEGRADED, f"{USED_SHARE:.0%} of maxmemory are in use", ROOM_CURE),
+        "loading": Cause(State.DEGRADED, "it reads its data after a start", "wait"),
+        "not on disk": Cause(State.UNHEALTHY, "the append-only file cannot be written", DISK_CURE),
+        "no file": Cause(
+            State.DEGRADED,
+            "there is no append-only file: a restart loses all messages",
+            "set `appendonly yes` in config/valkey.conf",
+        ),
+        "not saved": Cause(State.DEGRADED, "its last rewrite or snapshot failed", DISK_CURE),
+        "evicts": Cause(
+            State.UNHEALTHY,
+            "it has evicted keys since the last look: messages may be gone",
+            "set `maxmemory-policy noeviction` in config/valkey.conf",
+        ),
+        "clients": Cause(
+            State.DEGRADED,
+            f"{CLIENTS_SHARE:.0%} of its connections are in use, or it has refused some",
+            "see who holds them: 'CLIENT LIST'",
+        ),
+        "slow": Cause(
+            State.DEGRADED, f"a write and its reading back take more than {SLOW_SECONDS} s", "see what its machine does"
+        ),
+    }
+
+    def __init__(self) -> None:
+        self.evicted: int | None = None
+        self.rejected: int | None = None
+
+    def look(self, broker: Any) -> Iterable[Finding]:
+        """Return one finding: the worst."""
+        begun = time.monotonic()
+        try:
+            said = broker.client.info()
+            if not said.get("loading"):
+                broker.client.hset(KEY, "at", int(time.time()))
+                broker.client.hget(KEY, "at")
+        except OutOfMemoryError as problem:
+            return [self.ill("full", str(problem))]
+        except (ValkeyError, OSError) as problem:
+            return [self.ill("away", str(problem) or type(problem).__name__)]
+        return [self.of(said, time.monotonic() - begun)]
+
+    def of(self, said: Mapping[str, Any], took: float) -> Finding:
+        """Return what follows from `INFO` and the seconds of the round trip."""
+        evicted, rejected = self._more(said)
+        share = said["used_memory"] / said["maxmemory"] if said.get("maxmemory") else 0.0
+        clients = said["connected_clients"] / max(1, said.get("maxclients", 10_000))
+        held = f"{said['connected_clients']} clients, {said['blocked_clients']} of them wait for messages"
+        why = f"answers in {took * 1000:.0f} ms, {share:.0%} of maxmemory, {held}"
+        checks = (
+            ("loading", said.get("loading"), "it is reading its data"),
+            ("evicts", evicted, f"{evicted} keys evicted since the last look"),
+            ("full", share > HIGH_WATER, f"{share:.0%} of maxmemory"),
+            (
+                "not on disk",
+                said.get("aof_last_write_status", "ok") != "ok",
+                "the last write to the append-only file failed",
+            ),
+            ("no file", not said.get("aof_enabled"), "the append-only file is off"),
+            ("not saved", unsaved(said), unsaved(said)),
+            ("nearly full", share > USED_SHARE, f"{share:.0%} of maxmemory"),
+            (
+                "clients",
+                rejected or clients > CLIENTS_SHARE,
+                f"{said['connected_clients']} clients, {rejected} refused since the last look",
+            ),
+            ("slow", took > SLOW_SECONDS, why),
+        )
+        return next((self.ill(cause, text) for cause, is_so, text in checks if is_so), self.well(why))
+
+    def _more(self, said: Mapping[str, Any]) -> tuple[int, int]:
+        """Return how many keys were evicted and connections refused since the last look; a restart begins at nought."""
+        now = int(said["evicted_keys"]), int(said["rejected_connections"])
+        before = (self.evicted, self.rejected)
+        self.evicted, self.rejected = now
+        first, second = (max(0, new - old) if old is not None else 0 for new, old in zip(now, before, strict=True))
+        return first, second
+
+
+def unsaved(said: Mapping[str, Any]) -> str:
+    """Return which of the last savings failed, nothing where none did."""
+    names = {"aof_last_bgrewrite_status": "rewrite of the append-only file", "rdb_last_bgsave_status": "snapshot"}
+    failed = [text for name, text in names.items() if said.get(name, "ok") != "ok"]
+    age = time.time() - said.get("rdb_last_save_time", time.time())
+    return f"the last {' and '.join(failed)} failed; the last snapshot is {age / 60:.0f} min old" if failed else ""

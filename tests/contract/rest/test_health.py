@@ -1,0 +1,77 @@
+"""Health over REST: what the controller judged, for people and for load balancers; and what the api-server says of itself."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from airflow_celery_kit import versions
+from airflow_celery_kit.core.health import State, Verdict
+
+WRITE = """
+INSERT INTO kit.seen (what, at, facts) VALUES ('health', now() - make_interval(secs => %s), %s)
+ON CONFLICT (what) DO UPDATE SET at = excluded.at, facts = excluded.facts
+"""
+
+
+@pytest.fixture
+def judged(server):
+    """Writes verdicts as the controller does, so many seconds ago."""
+
+    def write(*verdicts: Verdict, age: float = 0) -> None:
+        server.query(WRITE, age, json.dumps({"verdicts": [one.as_dict() for one in verdicts]}))
+
+    yield write
+    server.query("DELETE FROM kit.seen")
+
+
+def verdict(state: State, check: str = "broker", vital: bool = False) -> Verdict:
+    """A verdict of five minutes ago."""
+    return Verdict(check, check, state, time.time() - 300, "it is full", "make room", vital)
+
+
+def word(server, which: str) -> tuple[int, dict]:
+    """What a load balancer is told."""
+    answer = httpx.get(f"{server.api.base_url}/kit/v1/health/{which}", trust_env=False)
+    return answer.status_code, answer.json()
+
+
+def test_verdicts_are_told_the_worst_first_with_reason_and_cure(server, judged):
+    judged(verdict(State.HEALTHY, "api-server"), verdict(State.UNHEALTHY), verdict(State.DEGRADED, "clock"))
+    said = server.kit("/health").raise_for_status().json()
+    assert (said["state"], said["ready"], said["stale"]) == ("Unhealthy", True, False)
+    assert [one["check"] for one in said["verdicts"]] == ["broker", "clock", "api-server"]
+    assert (said["verdicts"][0]["why"], said["verdicts"][0]["cure"]) == ("it is full", "make room")
+
+
+def test_a_load_balancer_hears_a_word_and_no_more(server, judged):
+    assert word(server, "ready") == (503, {"state": "Unhealthy"})
+    judged(verdict(State.UNHEALTHY))
+    assert word(server, "ready") == (200, {"state": "Unhealthy"})
+    judged(verdict(State.UNHEALTHY, vital=True))
+    assert word(server, "ready") == (503, {"state": "Unhealthy"})
+    judged(verdict(State.HEALTHY), age=31)
+    assert word(server, "ready") == (503, {"state": "Unhealthy"})
+    assert word(server, "live") == (200, {"state": "Healthy"})
+
+
+def test_verdicts_are_for_who_may_see_them(server, judged):
+    judged(verdict(State.HEALTHY))
+    assert httpx.get(f"{server.api.base_url}/kit/v1/health", trust_env=False).status_code == 401
+    for role, status in (("Public", 403), ("Viewer", 200)):
+        assert server.user(f"health-{role}", role).get("/kit/v1/health").status_code == status
+
+
+def test_the_api_server_says_which_versions_it_has_and_no_secret(server):
+    ((service, instance, facts),) = server.query(
+        "SELECT service, instance, facts FROM kit.service WHERE service <> 'salt'"
+    )
+    assert (service, instance, facts["versions"]) == ("airflow-apiserver", "airflow-apiserver-1", versions.installed())
+    secrets = facts["secrets"]
+    assert (
+        set(secrets["hashes"]) == {"Fernet key", "JWT secret", "session key"}
+        and secrets["exposed"] == secrets["weak"] == []
+    )
+    settings = server.stack.settings
+    assert not any(settings[name] in json.dumps(facts) for name in ("FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY"))
