@@ -132,6 +132,7 @@ def wait_until_known(api: Airflow, dag_id: str, seconds: float) -> None:
 
 def _detail(refused: httpx.HTTPStatusError) -> str:
     try:
-        return str(refused.response.json()["detail"])
+        # Below the sentence may stand a dump of what checked it.
+        return str(refused.response.json()["detail"]).partition("\n")[0]
     except (ValueError, KeyError, TypeError):
         return f"HTTP {refused.response.status_code}"
