@@ -95,7 +95,7 @@ def test_the_command_line_shows_the_same(stack: Stack, told: dict[str, Any]) -> 
     assert [one["task_id"] for one in listed] == ["too_long"]
     shown = stack.kit("tasks", "show", told["tasks"]["breaks"]["id"]).stdout
     assert "waiting in the broker" in shown and "the bridge is down" in shown
-    assert "told/" in stack.kit("workflows", "show", "told", told["run_id"]).stdout
+    assert f"told {told['run_id']}" in stack.kit("workflows", "show", "told").stdout
     refused = stack.kit("tasks", "show", "00000000-0000-4000-8000-000000000000", check=False)
     assert refused.returncode == 2 and "is on record" in refused.stderr and len(refused.stderr.splitlines()) == 1
 
