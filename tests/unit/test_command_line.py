@@ -137,6 +137,13 @@ def test_usage_errors_end_with_2_and_change_nothing(kit, unchanged, command):
     assert len(ended.stderr.strip().splitlines()) == 1 and "--help" in ended.stderr
 
 
+@pytest.mark.parametrize("command", [[], ["tasks"], ["journal"], ["workers"]], ids=" ".join)
+def test_a_group_without_a_command_says_its_help_as_it_is(kit, unchanged, command):
+    ended, asked = kit(unchanged, *command), kit(unchanged, *command, "--help")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.strip() == asked.stdout.strip() and ended.stderr.startswith("Usage: ")
+
+
 def test_every_kind_of_error_has_an_exit_code_of_its_own():
     kinds = errors.KitError.__subclasses__()
     codes = [kind.exit_code for kind in kinds]
