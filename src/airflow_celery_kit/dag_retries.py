@@ -27,22 +27,28 @@ class Retries:
     def __init__(self, api: Airflow, dag_id: str, run_id: str) -> None:
         self.api, self.dag_id, self.run_id = api, dag_id, run_id
         self.told: set[Key] = set()
+        self.seen: dict[Key, dict[str, Any]] = {}
         self.looked: Counter[Key] = Counter()
 
     def lines(self, progress: Progress) -> Iterator[str]:
         """Yield a line for each try that has failed since the last look and is followed by another one."""
         waiting = {key_of(one): one for one in progress.tasks if one["state"] == "up_for_retry"}
-        new = {key: one for key, one in waiting.items() if key not in self.told}
-        errors = self.errors() if new and len(self.told) < MOST else {}
-        for key, one in new.items():
+        self.seen |= {key: one for key, one in waiting.items() if key not in self.told}
+        errors = self.errors() if self.seen and len(self.told) < MOST else {}
+        for key, one in list(self.seen.items()):
             self.looked[key] += 1
-            if key in errors or self.looked[key] >= LOOKS or len(self.told) >= MOST:
+            if key in errors or self.looked[key] >= LOOKS or key not in waiting or len(self.told) >= MOST:
                 self.told.add(key)
-                if len(self.told) <= MOST:
-                    why = f" ({errors[key]})" if errors.get(key) else ""
-                    yield f"{short_name(one)} failed{why}, tried again {self.when(one)}"
-                elif len(self.told) == MOST + 1:
-                    yield "more tasks fail and are tried again"
+                del self.seen[key]
+                yield from self.line(one, errors.get(key))
+
+    def line(self, task: Mapping[str, Any], error: str | None) -> Iterator[str]:
+        """Yield what is said of one try, or once that more is not said."""
+        if len(self.told) <= MOST:
+            why = f" ({error})" if error else ""
+            yield f"{short_name(task)} failed{why}, tried again {self.when(task)}"
+        elif len(self.told) == MOST + 1:
+            yield "more tasks fail and are tried again"
 
     def errors(self) -> dict[Key, str]:
         """Return the last line of the error of each try that another one follows; nothing where no journal tells it."""

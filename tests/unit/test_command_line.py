@@ -128,7 +128,13 @@ def test_the_status_of_a_stack_that_is_down_is_honest(kit, unchanged):
 
 @pytest.mark.parametrize(
     "command",
-    [["scale", "-1"], ["frobnicate"], ["up", "--workers", "x"], ["resume", "--timeout", "soon"]],
+    [
+        ["scale", "-1"],
+        ["frobnicate"],
+        ["up", "--workers", "x"],
+        ["resume", "--timeout", "soon"],
+        ["workflows", "list", "--state", "bogus"],
+    ],
     ids=" ".join,
 )
 def test_usage_errors_end_with_2_and_change_nothing(kit, unchanged, command):

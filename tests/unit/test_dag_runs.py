@@ -58,6 +58,13 @@ def test_a_try_that_failed_is_told_once_with_its_error_and_the_time_of_the_next(
     assert [told(retries, second) for _ in range(LOOKS)][LOOKS - 2 :] == [[], [f"a failed, tried again at {NEXT}"]]
 
 
+def test_a_try_that_was_followed_before_its_error_was_known_is_told_all_the_same(api):
+    retries = Retries(api, "dag", "r1")
+    assert told(retries, FAILED) == []
+    assert told(retries, FAILED | {"state": "running", "try_number": 2}) == ["a failed, tried again later"]
+    assert told(retries, FAILED | {"state": "running", "try_number": 2}) == []
+
+
 def test_where_no_journal_tells_errors_and_nobody_the_time_it_is_told_all_the_same(api):
     retries = Retries(api, "dag", "r1")
     assert [told(retries, FAILED | {"map_index": 0}) for _ in range(LOOKS)][-1] == ["a[0] failed, tried again later"]
