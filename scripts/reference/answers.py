@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -31,6 +31,8 @@ def linked(kind: type) -> str:
 def type_of(kind: Any) -> str:
     """Return what a value may be, in words."""
     inner, origin = get_args(kind), get_origin(kind)
+    if origin is Annotated:
+        return type_of(inner[0])
     if origin is list:
         return f"list of {type_of(inner[0])}"
     if origin is dict:
@@ -48,6 +50,23 @@ def found_in(kind: Any) -> list[type]:
         return [kind] if issubclass(kind, Enum) else []
     fields = [one for field in kind.model_fields.values() for one in found_in(field.annotation)]
     return [*found_in(kind.__base__), kind, *fields] if kind is not BaseModel else []
+
+
+def bodies_part(routes: Iterable[Any]) -> list[str]:
+    """Every model of what is sent, once."""
+    models = dict.fromkeys(
+        one
+        for route in routes
+        for parameter in route.dependant.body_params
+        for one in found_in(parameter.field_info.annotation)
+    )
+    own = [one for one in models if issubclass(one, BaseModel)]
+    parts = [part for one in own for part in (f"### {one.__name__}", inspect.getdoc(one), *fields_part(one))]
+    return [
+        "## What is sent",
+        "Any of the fields may be left out, apart from `dag_id` of [Start](#start). Others are refused.",
+        *parts,
+    ]
 
 
 def answers_part(routes: Iterable[Any]) -> list[str]:

@@ -14,7 +14,7 @@ ARGUMENTS = {
     "arguments": "Handed to Airflow as they are; write `--` before them.",
     "dag_id": "The Dag's id.",
     "id": "The attempt's id, as `kit tasks list` shows it.",
-    "run_id": "The run's id.",
+    "run_id": "The run's id, or `latest` for the newest run on record.",
     "instance": "An instance such as `airflow-worker-2`, or a service that has one instance only.",
     "instances": "Services or instances; all of them when left out.",
     "name": "A worker's name, as `kit workers list` shows it.",

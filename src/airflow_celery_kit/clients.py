@@ -102,17 +102,24 @@ def _worker(name: str, known: Mapping[str, Any]) -> Worker:
 
 @dataclass(frozen=True)
 class Queues:
-    """What waits in the broker, one entry a queue as `GET /kit/v1/queues` gives it; `unknown` says why nobody knows."""
+    """What waits in the broker, one entry a queue as `GET /kit/v1/queues` gives it; `unknown` says why nobody knows.
+
+    `resting` are the live workers that take no task because somebody said so.
+    """
 
     seen: tuple[dict[str, Any], ...] = ()
     unknown: str = ""
+    resting: tuple[str, ...] = ()
 
 
 def waiting_queues(settings: Settings) -> Queues:
     """Return what the api-server knows of the queues; whatever goes wrong makes them unknown and raises nothing."""
     try:
         answer = Airflow(settings, QUEUES_SECONDS).kit("/queues")
-        return Queues(unknown=answer["reason"]) if answer["stale"] else Queues(tuple(answer["queues"]))
+        if answer["stale"]:
+            return Queues(unknown=answer["reason"])
+        resting = tuple(one["name"] for one in answer.get("workers", ()) if one.get("drained"))
+        return Queues(tuple(answer["queues"]), resting=resting)
     except KitError as problem:
         return Queues(unknown=str(problem))
     except (httpx.HTTPError, ValueError, KeyError):

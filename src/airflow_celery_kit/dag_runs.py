@@ -14,6 +14,8 @@ from airflow_celery_kit.errors import BadInputError, NotRunningError
 
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
+# How many Dags are named where there is none of a name.
+KNOWN = 10
 FINAL = ("success", "failed")
 TASK_FIELDS = ("task_id", "map_index", "state", "hostname", "queue", "try_number", "start_date", "end_date")
 
@@ -107,8 +109,13 @@ def _dag(api: Airflow, dag_id: str) -> dict[str, Any]:
     except httpx.HTTPStatusError as refused:
         if refused.response.status_code != 404:
             raise
-        known = [dag["dag_id"] for dag in api.get("/dags", limit=10)["dags"]]
-        shown = ", ".join(known) or "none yet, the Dag processor needs some seconds for new files"
+        found = api.get("/dags", limit=KNOWN)
+        shown = (
+            ", ".join(dag["dag_id"] for dag in found["dags"])
+            or "none yet, the Dag processor needs some seconds for new files"
+        )
+        if (more := found["total_entries"] - len(found["dags"])) > 0:
+            shown += f" and {more} more ('kit airflow -- dags list')"
         broken = "".join(f"; {name} does not import: {why}" for name, why in import_errors(api).items())
         raise BadInputError(f"there is no Dag {dag_id!r}; known: {shown}{broken}") from refused
 
@@ -132,6 +139,7 @@ def wait_until_known(api: Airflow, dag_id: str, seconds: float) -> None:
 
 def _detail(refused: httpx.HTTPStatusError) -> str:
     try:
-        return str(refused.response.json()["detail"])
+        # Below the sentence may stand a dump of what checked it.
+        return str(refused.response.json()["detail"]).partition("\n")[0]
     except (ValueError, KeyError, TypeError):
         return f"HTTP {refused.response.status_code}"

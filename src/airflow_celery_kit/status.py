@@ -64,13 +64,20 @@ class Status:
         reasons = [reason for reason in self.reasons if reason.instance in workers]
         return tuple(reasons + [Reason(f"{name} is not registered with the broker", name) for name in unknown])
 
+    def rests(self, worker: str) -> bool | None:
+        """Return whether a worker takes no task by somebody's word, None where nobody knows."""
+        return None if self.queues.unknown else worker in self.queues.resting
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as `kit status --json` shows it."""
         return {
             "runtime": self.runtime,
             "ready": self.ready,
             "reasons": list(map(str, self.reasons)),
-            "workers": [asdict(worker) | {"queues": list(worker.queues)} for worker in self.workers],
+            "workers": [
+                asdict(worker) | {"queues": list(worker.queues), "resting": self.rests(worker.name)}
+                for worker in self.workers
+            ],
             "services": [instance.as_dict() for instance in self.services],
             "urls": self.urls,
             "queues": None if self.queues.unknown else list(self.queues.seen),

@@ -17,6 +17,7 @@ from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 TABLE = "Tasks"
+SO_FAR = re.compile(r"\d+(\.\d+)? (ms|s|min) so far")
 
 pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 
@@ -110,13 +111,17 @@ def test_a_running_task_is_cancelled_and_its_log_is_a_click_away(page: Page, sta
     run = stack.start_dag("slow", {"seconds": 300})
     stack.wait_task("slow", run, "count", {"running"})
     look_at(page, "tasks", dag_id="slow", status="PROCESSING")
+    expect(page.get_by_role("table", name=TABLE).get_by_text(SO_FAR).first).to_be_visible()
     page.get_by_role("table", name=TABLE).get_by_role("button", name="count").first.click()
     expect(page.get_by_role("heading", name="count")).to_be_visible()
+    expect(page.get_by_text(re.compile(f"^running {SO_FAR.pattern}"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile(f"running {SO_FAR.pattern}"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Yes, cancel").click()
     expect(page.get_by_text("CANCELLED").first).to_be_visible()
     keep(page, "console-task")
     assert stack.wait_run("slow", run) == "failed"
+    expect(page.get_by_text(SO_FAR)).to_have_count(0)
     page.get_by_role("link", name="Log").click()
     expect(page.get_by_text("counted to 0")).to_be_visible()
 

@@ -112,6 +112,9 @@ def test_a_worker_rests_where_it_is_also_after_a_new_start_until_it_is_resumed(s
     assert stack.wait_run("slow", first) == "success"
     wait_for("the worker to rest", lambda: state() == "drained", 20, state)
     stack.wait_task("slow", second, "count", ["queued"])
+    shown = lambda: stack.kit("status").stdout  # noqa: E731
+    wait_for("status to say who rests", lambda: f"takes no task: 'kit workers resume {name}'" in shown(), 20, shown)
+    wait_for("status to say what stands", lambda: "nobody takes its tasks: 'kit workers list'" in shown(), 20, shown)
 
     before = stack.instance(WORKER)["pid"]
     stack.kit("kill", WORKER)

@@ -1,6 +1,7 @@
 """Runs in: stack tests; what is on record of tasks and workflows, and what people do to them (F3, F5, F7, F8, F10, R3, R4)."""
 
 import json
+import re
 import time
 from collections import Counter
 from typing import Any
@@ -95,9 +96,16 @@ def test_the_command_line_shows_the_same(stack: Stack, told: dict[str, Any]) -> 
     assert [one["task_id"] for one in listed] == ["too_long"]
     shown = stack.kit("tasks", "show", told["tasks"]["breaks"]["id"]).stdout
     assert "waiting in the broker" in shown and "the bridge is down" in shown
-    assert "told/" in stack.kit("workflows", "show", "told", told["run_id"]).stdout
+    assert f"told {told['run_id']}" in stack.kit("workflows", "show", "told").stdout
     refused = stack.kit("tasks", "show", "00000000-0000-4000-8000-000000000000", check=False)
     assert refused.returncode == 2 and "is on record" in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
+def test_whoever_waits_for_a_run_hears_what_is_tried_again(stack: Stack, told: dict[str, Any]) -> None:
+    ended = stack.kit("run", "told", "--wait", check=False)
+    assert ended.returncode == 7 and "told: started manual__" in ended.stderr
+    line = r"stumbles failed \(ValueError: stumbled over the first stone\), tried again at \d\d:\d\d:\d\d"
+    assert len(re.findall(line, ended.stderr)) == 1, ended.stderr
 
 
 def test_a_retried_workflow_runs_again_what_failed_and_what_depends_on_it(stack: Stack, told: dict[str, Any]) -> None:

@@ -160,13 +160,26 @@ def test_the_status_of_a_stack_that_is_down_is_honest(kit, unchanged):
 
 @pytest.mark.parametrize(
     "command",
-    [["scale", "-1"], ["frobnicate"], ["up", "--workers", "x"], ["resume", "--timeout", "soon"]],
+    [
+        ["scale", "-1"],
+        ["frobnicate"],
+        ["up", "--workers", "x"],
+        ["resume", "--timeout", "soon"],
+        ["workflows", "list", "--state", "bogus"],
+    ],
     ids=" ".join,
 )
 def test_usage_errors_end_with_2_and_change_nothing(kit, unchanged, command):
     ended = kit(unchanged, *command)
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1 and "--help" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["tasks"], ["journal"], ["workers"]], ids=" ".join)
+def test_a_group_without_a_command_says_its_help_as_it_is(kit, unchanged, command):
+    ended, asked = kit(unchanged, *command), kit(unchanged, *command, "--help")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.strip() == asked.stdout.strip() and ended.stderr.startswith("Usage: ")
 
 
 def test_every_kind_of_error_has_an_exit_code_of_its_own():

@@ -10,7 +10,7 @@ from rich.console import Console
 from airflow_celery_kit import clients, status
 from airflow_celery_kit.cli.display import status_report
 from airflow_celery_kit.cli.queue_lines import span
-from airflow_celery_kit.clients import Airflow, Queues
+from airflow_celery_kit.clients import Airflow, Queues, Worker
 from airflow_celery_kit.errors import NotRunningError
 from airflow_celery_kit.runtimes.base import Instance
 from airflow_celery_kit.status import Status
@@ -63,6 +63,29 @@ def test_a_line_for_each_queue_with_its_steps_when_something_waits():
     assert "queue in Airflow oldest in the broker oldest slots by priority step" in shown
     assert "default 30 71 s 8 4 s ? step 0: 1 (4 s), step 9: 7 (?)" in shown
     assert "heavy 0 0 0" in shown
+
+
+def test_a_queue_with_tasks_and_no_slot_says_where_to_look():
+    shown = lines(
+        Queues((EMPTY | {"waiting": 2, "oldest_seconds": 9.0}, EMPTY | {"queue": "b", **DUE}, FILLED | {"slots": 0}))
+    )
+    assert len([line for line in shown if "nobody takes its tasks: 'kit workers list'" in line]) == 3
+    shown = lines(Queues((EMPTY, FILLED, FILLED | {"slots": 4})))
+    assert [line for line in shown if "nobody takes" in line] == []
+
+
+def test_a_worker_that_rests_says_so_and_how_it_ends(settings, answering):
+    two = (Worker("airflow-worker-1", ("default",), 4), Worker("airflow-worker-2", ("default",), 4))
+    live = [{"name": "airflow-worker-1", "drained": True}, {"name": "airflow-worker-2", "drained": False}]
+    answering({"stale": False, "reason": "", "queues": [EMPTY], "workers": live})
+    found = status.with_queues(settings, replace(seen(), workers=two))
+    assert [one["resting"] for one in found.as_dict()["workers"]] == [True, False]
+    out = Console(file=io.StringIO(), width=200)
+    out.print(status_report(found))
+    (line,) = [line for line in out.file.getvalue().splitlines() if "takes no task" in line]
+    assert line.split("  ")[0] == "airflow-worker-1" and line.rstrip().endswith("'kit workers resume airflow-worker-1'")
+    unknown = replace(found, queues=Queues(unknown="nobody knows"))
+    assert [one["resting"] for one in unknown.as_dict()["workers"]] == [None, None]
 
 
 def test_what_nobody_knows_is_said_with_the_reason():

@@ -7,9 +7,10 @@ import pytest
 from rich.console import Console
 
 from airflow_celery_kit.cli import record_commands
-from airflow_celery_kit.cli.record_commands import said
-from airflow_celery_kit.cli.record_lines import Attempts, story, worker_table, workflow_table
+from airflow_celery_kit.cli.record_commands import preview, run_named, said
+from airflow_celery_kit.cli.record_lines import Attempts, Runs, took, worker_table
 from airflow_celery_kit.core.journal.hops import hops
+from airflow_celery_kit.errors import BadInputError
 
 AT = "2026-01-31T12:00:0{}.000000+00:00"
 TASK = {
@@ -22,15 +23,15 @@ TASK = {
 
 
 def shown(what, width=240) -> str:
-    """The text on a screen, a wide one unless told."""
-    screen = Console(file=StringIO(), width=width)
+    """The text on a screen as `OUT` is one, wide unless told."""
+    screen = Console(file=StringIO(), width=width, highlight=False, soft_wrap=True)
     screen.print(what)
     return screen.file.getvalue()
 
 
 def test_a_list_has_a_line_for_each_attempt():
     line = shown(Attempts([TASK])).splitlines()[1]
-    assert line.split() == [
+    assert line.removesuffix("no[/] rows").split() == [
         "FAILURE",
         "sales/r1/load[3]",
         "2",
@@ -41,7 +42,27 @@ def test_a_list_has_a_line_for_each_attempt():
         "4",
         "s",
         TASK["id"],
+        "ValueError:",
+        "[red]",
     ]
+
+
+@pytest.mark.parametrize(("index", "name"), [(0, "load[0]"), (11, "load[11]"), (-1, "load"), (None, "load")])
+def test_the_first_of_mapped_tasks_has_its_index_as_the_others_have(index, name):
+    one = TASK | {"map_index": index}
+    assert f"sales/r1/{name} " in shown(Attempts([one]))
+    assert f"FAILURE {name} " in " ".join(shown(Attempts([one], of_one_run=True)).split())
+
+
+def test_a_list_without_errors_has_no_column_for_them_and_a_narrow_one_neither():
+    assert "error" in shown(Attempts([TASK])).splitlines()[0]
+    assert "error" not in shown(Attempts([TASK | {"error": None}])).splitlines()[0]
+    assert "error" not in shown(Attempts([TASK]), width=80).splitlines()[0]
+
+
+def test_who_waits_for_its_turn_is_at_no_worker_though_the_try_before_was():
+    waits = TASK | {"status": "PENDING", "received_at": None, "started_at": None, "completed_at": None, "error": None}
+    assert "airflow-worker-1" in shown(Attempts([TASK])) and "airflow-worker-1" not in shown(Attempts([waits]))
 
 
 def test_on_a_narrow_screen_a_list_leaves_out_what_the_story_tells():
@@ -67,13 +88,7 @@ def test_a_worker_says_what_it_does_and_who_asked_for_it():
     _, first, second = shown(worker_table([here, gone])).splitlines()
     assert first.split() == ["drained", "airflow-worker-1", "default", "0/4", "here", "anna"]
     assert second.split() == ["away", "airflow-worker-2", "anna"]
-
-
-def test_a_story_has_hops_events_and_the_error_as_it_is():
-    event = {"at": AT.format(0), "source": "airflow", "kind": "asked", "facts": {"queue": "default", "trace": "long"}}
-    text = shown(story(TASK | {"hops": hops(TASK), "events": [event]}))
-    assert "waiting in the broker" in text and "2.000 s" in text and "queue default" in text and "long" not in text
-    assert "ValueError: [red]no[/] rows" in text
+    assert "anna" not in shown(worker_table([here | {"state": "working"}]))
 
 
 def test_a_time_that_is_not_known_is_passed_over_and_none_is_less_than_nothing():
@@ -96,14 +111,56 @@ def test_what_was_cancelled_before_it_started_did_not_run(known, hop):
     assert (found[-1]["hop"], found[-1]["until"]) == (hop, "completed_at")
 
 
+RUN = {
+    "dag_id": "sales", "run_id": "manual__2026-11-28T06:29:24.414328+00:00", "state": "running", "paused": False, "progress": "3/5",
+    "counts": {"SUCCESS": 3, "QUEUED": 2}, "user_name": None, "asked_by": "REST_API",
+    "created_at": AT.format(0), "started_at": AT.format(1), "completed_at": None,
+}  # fmt: skip
+
+
 def test_a_run_has_its_progress_and_who_asked():
-    run = {
-        "dag_id": "sales", "run_id": "r1", "state": "running", "paused": False, "progress": "3/5",
-        "counts": {"SUCCESS": 3, "QUEUED": 2}, "user_name": None, "asked_by": "REST_API",
-        "created_at": AT.format(0), "started_at": AT.format(1), "completed_at": None,
-    }  # fmt: skip
-    line = shown(workflow_table([run])).splitlines()[1]
+    line = shown(Runs([RUN])).splitlines()[1]
     assert "3/5" in line and "QUEUED 2, SUCCESS 3" in line and "REST_API" in line
+
+
+@pytest.mark.parametrize("width", [80, 240])
+def test_a_run_s_name_is_whole_on_any_screen_and_as_commands_take_it(width):
+    assert f"sales {RUN['run_id']}" in shown(Runs([RUN | {"dag_id": "sales"}]), width)
+    long = RUN | {"dag_id": "a_dag_with_a_name_that_fills_the_screen_by_itself"}
+    (line,) = [line for line in shown(Runs([long]), 80).splitlines() if RUN["run_id"] in line]
+    assert line.split() == [long["dag_id"], RUN["run_id"]]
+
+
+def test_what_goes_on_says_how_long_so_far_and_what_has_ended_how_long():
+    assert took(RUN).endswith(" so far") and took(RUN | {"completed_at": AT.format(5)}) == "4 s"
+    assert took(RUN | {"started_at": None}) == ""
+
+
+def test_a_run_is_paused_until_it_ends():
+    assert "paused" in shown(Runs([RUN | {"paused": True}]), 80)
+    ended = RUN | {"paused": True, "state": "success", "completed_at": AT.format(5)}
+    assert "paused" not in shown(Runs([ended]), 80)
+
+
+def test_a_preview_names_each_mapped_task_once_below_its_run():
+    names = [f"sales/r/1/sleepy[{number}]" for number in (4, 0)] + ["stock/r2/load"]
+    lines = list(preview({"count": 5, "some": names}, "cancelled"))
+    assert lines == [
+        "5 would be cancelled:", "sales/r/1", "  sleepy[4]", "  sleepy[0]", "stock/r2", "  load", "and 2 more", "To do it add --count 5",
+    ]  # fmt: skip
+    assert list(preview({"count": 0, "some": []}, "retried")) == ["0 would be retried"]
+
+
+def test_the_latest_run_is_the_newest_on_record(monkeypatch):
+    asked = []
+    answer = {"workflows": [{"run_id": "r7"}]}
+    monkeypatch.setattr(record_commands, "asked", lambda *one: asked.append(one) or answer)
+    assert (run_named("sales", "r1"), asked) == ("r1", [])
+    assert run_named("sales", "latest") == "r7"
+    assert asked == [("/workflows", {"dag_id": "sales", "limit": 1})]
+    answer["workflows"] = []
+    with pytest.raises(BadInputError, match="no run of sales is on record"):
+        run_named("sales", "latest")
 
 
 @pytest.mark.parametrize(

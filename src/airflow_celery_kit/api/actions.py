@@ -32,8 +32,10 @@ from airflow_celery_kit.api.answers.actions import (
     TaskCancelled,
     TaskRetried,
 )
+from airflow_celery_kit.api.answers.fields import said
 from airflow_celery_kit.api.conditions import SAME_RUN, SAME_TASK
 from airflow_celery_kit.api.limits import NO_TEXT, is_text
+from airflow_celery_kit.api.problems import LACKING
 
 router = APIRouter()
 MAY_START = Depends(requires_access_dag("POST", DagAccessEntity.RUN))
@@ -69,9 +71,13 @@ class Start(BaseModel):
     """What a workflow is started with."""
 
     model_config = ConfigDict(extra="forbid")
-    dag_id: Name
-    run_id: Name | None = None
-    conf: Annotated[dict[str, Any], AfterValidator(plain)] = Field(default_factory=dict)
+    dag_id: Name = said("The Dag.")
+    run_id: Name | None = Field(
+        None, description="What the run is to be called; Airflow names it where this is left out."
+    )
+    conf: Annotated[dict[str, Any], AfterValidator(plain)] = Field(
+        default_factory=dict, description="Parameters of the run, in names of its Dag's."
+    )
 
 
 @router.post("/tasks/{id}/cancel", dependencies=[MAY_CHANGE_TASKS, SAME_TASK])
@@ -211,7 +217,8 @@ def allowed(dag_id: str, method: Any, entity: DagAccessEntity, user: Any, manage
     if not manager.is_authorized_dag(method="GET", access_entity=entity, details=details, user=user):
         raise HTTPException(404, "there is no such task or Dag")
     if not manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=user):
-        raise HTTPException(403, "Forbidden")
+        what = "Dag Runs" if entity == DagAccessEntity.RUN else "Task Instances"
+        raise HTTPException(403, LACKING.format(f"{'create' if method == 'POST' else 'edit'} {what}"))
 
 
 def known_run(dag_id: str, run_id: str, session: Any) -> DagRun:

@@ -14,6 +14,7 @@ from airflow_celery_kit.api import actions, bulk, console_files, guards, health,
 from airflow_celery_kit.api.answers.document import Document
 from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.queues import Queues
+from airflow_celery_kit.api.asked import only_known
 from airflow_celery_kit.api.limits import Limits
 from airflow_celery_kit.api.metrics import collector
 from airflow_celery_kit.api.scrape import TOKEN_FILE, Scrape, token_in
@@ -31,7 +32,7 @@ def build(auth_manager: Any, dag_bag: Any = None) -> FastAPI:
         title="airflow-celery-kit",
         openapi_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(get_user)],
+        dependencies=[Depends(get_user), Depends(only_known)],
         responses=problems.RESPONSES,
         generate_unique_id_function=lambda route: route.name,
     )

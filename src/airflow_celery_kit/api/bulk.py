@@ -16,6 +16,7 @@ from airflow_celery_kit.api.actions import MAY_CHANGE_TASKS, Name, cancel_task, 
 from airflow_celery_kit.api.answers.actions import ManyChanged
 from airflow_celery_kit.api.records import ReaderDep
 from airflow_celery_kit.api.visible import VisibleDep
+from airflow_celery_kit.core.journal.names import name_of
 from airflow_celery_kit.core.journal.statuses import ENDED, WAITING, Status
 from airflow_celery_kit.journal.reader import MOST, Reader
 
@@ -30,14 +31,14 @@ class Many(BaseModel):
     """Which attempts, and how many the caller knows of; without `count` nothing is changed."""
 
     model_config = ConfigDict(extra="forbid")
-    status: list[Status] = Field(default_factory=list)
-    dag_id: Name | None = None
-    run_id: Name | None = None
-    task_id: Name | None = None
-    queue: Name | None = None
-    worker: Name | None = None
-    error: Name | None = None
-    count: int | None = Field(default=None, ge=1, le=MOST)
+    status: list[Status] = Field(default_factory=list, description="Of one of these; of any where it is left out.")
+    dag_id: Name | None = Field(None, description="Of this Dag.")
+    run_id: Name | None = Field(None, description="Of this Dag run.")
+    task_id: Name | None = Field(None, description="Of this task.")
+    queue: Name | None = Field(None, description="Of this queue.")
+    worker: Name | None = Field(None, description="On this worker.")
+    error: Name | None = Field(None, description="With this in their error, upper or lower case.")
+    count: int | None = Field(None, ge=1, le=MOST, description="How many they are, as the call without it has said.")
 
 
 @router.post("/tasks/cancel", dependencies=[MAY_CHANGE_TASKS])
@@ -72,7 +73,7 @@ def chosen(journal: Reader, body: Many, dags: list[str], statuses: tuple[Status,
 
 def each(found: list[dict[str, Any]], count: int | None, change: Callable[[UUID], Any]) -> ManyChanged:
     """Change each one, if their number is the one that the caller knows; what has changed meanwhile is left out and told."""
-    names = [f"{one['dag_id']}/{one['run_id']}/{one['task_id']}" for one in found[:SHOWN]]
+    names = [name_of(one) for one in found[:SHOWN]]
     if count is None:
         return ManyChanged(count=len(found), changed=0, left_out={}, some=names)
     if count != len(found):

@@ -45,6 +45,27 @@ OF_DATABASES = (
     (DeserializationError, 409, "Airflow cannot read this Dag as it is stored: see the log of its Dag processor"),
 )
 NO_GUARDS = "limits and breakers are not there: airflow-init makes them, in the kit's own stacks"
+# Which permission of Airflow's a route needs, by method and the first part of its path.
+PERMISSIONS = {
+    ("GET", "openapi.json"): "read Docs",
+    ("GET", "queues"): "read Cluster Activity",
+    ("GET", "metrics"): "read Cluster Activity",
+    ("GET", "workers"): "read Cluster Activity",
+    ("POST", "workers"): "edit Pools",
+    ("GET", "health"): "read Cluster Activity",
+    ("GET", "limits"): "read Cluster Activity",
+    ("POST", "limits"): "edit Pools",
+    ("GET", "breakers"): "read Cluster Activity",
+    ("POST", "breakers"): "edit Pools",
+    ("GET", "overview"): "read Task Instances",
+    ("GET", "console"): "read Task Instances",
+    ("GET", "tasks"): "read Task Instances",
+    ("POST", "tasks"): "edit Task Instances",
+    ("GET", "workflows"): "read Dag Runs",
+    ("POST", "workflows"): "edit Dag Runs",
+}
+START = "create Dag Runs"
+LACKING = "your roles lack the permission to {}"
 NOT_MADE = "the journal's tables are not there, or not for this role: a scheduler with KIT_JOURNAL_CONN makes them, its log says why it cannot"
 
 
@@ -62,19 +83,30 @@ def answer(status: int, sentence: str, headers: Any = None) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status, headers)
 
 
-def refused(_: Request, problem: Exception) -> JSONResponse:
-    """Answer what a route refuses; some of Airflow's say it in several fields."""
+def refused(request: Request, problem: Exception) -> JSONResponse:
+    """Answer what a route refuses; some of Airflow's say it in several fields, or in a dump below the sentence."""
     assert isinstance(problem, HTTPException)
     said: Any = problem.detail or HTTPStatus(problem.status_code).phrase
     sentence = said if isinstance(said, str) else str(said.get("reason", said) if isinstance(said, dict) else said)
-    return answer(problem.status_code, sentence, problem.headers)
+    if problem.status_code == 403 and sentence == "Forbidden":
+        sentence = forbidden(request.method, request.scope["path"].removeprefix(request.scope["root_path"]))
+    return answer(problem.status_code, sentence.partition("\n\n")[0], problem.headers)
+
+
+def forbidden(method: str, path: str) -> str:
+    """Return which permission is missing. `path` is that below /kit/v1."""
+    needed = START if (method, path) == ("POST", "/workflows") else PERMISSIONS.get((method, path.split("/")[1]))
+    return LACKING.format(needed or f"{method} {path}")
 
 
 def unfit(_: Request, problem: Exception) -> JSONResponse:
     """Answer a request that cannot be meant."""
     assert isinstance(problem, RequestValidationError)
-    said = [f"{'.'.join(map(str, one['loc'][1:] or one['loc']))}: {one['msg']}" for one in problem.errors()[:3]]
-    return answer(422, "; ".join(said))
+    said = [f"{'.'.join(map(str, one['loc'][1:] or one['loc']))}: {one['msg']}" for one in problem.errors()]
+    if broken := [one for one in problem.errors() if one["type"] == "json_invalid"]:
+        said = [f"the body is no JSON: {one['ctx']['error']} at character {one['loc'][-1]}" for one in broken]
+    # What several parts of a route ask for is refused by each of them.
+    return answer(422, "; ".join(list(dict.fromkeys(said))[:3]))
 
 
 def not_made(_: Request, problem: Exception) -> JSONResponse:

@@ -16,6 +16,7 @@ from airflow_celery_kit.api.answers.workflows import Overview, RunRecord, Runs
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
 from airflow_celery_kit.api.visible import ReadableDep, VisibleDep
 from airflow_celery_kit.core.journal.hops import hops
+from airflow_celery_kit.core.journal.runs import RunState
 from airflow_celery_kit.core.journal.statuses import Status
 from airflow_celery_kit.journal.reader import MOST, PAGE, CursorError, Page, Reader, engine_for
 from airflow_celery_kit.journal.teller import ADDRESS
@@ -25,6 +26,7 @@ MAY_READ = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
 MAY_READ_RUNS = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 Word = Annotated[str | None, Query(max_length=250)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
+States = Annotated[list[RunState] | None, Query(max_length=10)]
 Cursor = Annotated[str | None, Query(max_length=2000)]
 
 
@@ -91,11 +93,11 @@ def events(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, id: UUID) -
 
 @router.get("/workflows", dependencies=[MAY_READ_RUNS], response_model=Runs, responses=UNCHANGED)
 def workflows(
-    answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, dag_id: Word = None, state: Annotated[list[str] | None, Query(max_length=10)] = None,
+    answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, dag_id: Word = None, state: States = None,
     limit: Limit = PAGE, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
-    """Return Dag runs, newest first, with the number of their tasks in each status."""
-    given = {"dag_id": dag_id, "state": state}
+    """Return Dag runs, newest first, with the number of their tasks in each status. What is `paused` is `running` or `queued` too."""
+    given = {"dag_id": dag_id, "state": [str(one) for one in state] if state else None}
     wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags.named(dag_id)}
     return answer(_page("workflows", lambda: journal.workflows(wanted, limit, cursor)))
 

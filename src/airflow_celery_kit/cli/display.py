@@ -96,10 +96,11 @@ def instance_table(instances: tuple[Instance, ...]) -> Table:
 def status_report(status: Status) -> Group:
     """Return a whole status for people."""
     workers = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("worker", "queues", "slots"):
+    for title in ("worker", "queues", "slots", ""):
         workers.add_column(title)
     for worker in status.workers:
-        workers.add_row(worker.name, ", ".join(worker.queues), str(worker.slots))
+        remark = f"takes no task: 'kit workers resume {worker.name}'" if status.rests(worker.name) else ""
+        workers.add_row(worker.name, ", ".join(worker.queues), str(worker.slots), remark)
     verdict = "[green]ready[/]" if status.ready else "[red]not ready[/]: " + escape("; ".join(map(str, status.reasons)))
     parts: list[Any] = [f"runtime {status.runtime}, {verdict}", ""]
     if status.services:

@@ -19,16 +19,19 @@ def journal() -> None:
 
 @journal.command()
 @click.option(
-    "--days", type=click.IntRange(1, 36500), required=True, help="What ended longer ago than so many days goes."
+    "--days",
+    type=click.IntRange(1, 36500),
+    help="What ended longer ago than so many days goes; without it JOURNAL_DAYS says.",
 )
 @click.option("--dry-run", is_flag=True, help="Count it and remove nothing.")
 @json_option
 @click.pass_obj
-def prune(choice: Any, days: int, dry_run: bool, as_json: bool) -> None:
+def prune(choice: Any, days: int | None, dry_run: bool, as_json: bool) -> None:
     """Remove what is old. The controller does so by itself once an hour, by JOURNAL_DAYS."""
-    _, runtime = opened(choice)
+    settings, runtime = opened(choice)
+    kept = str(days or settings["JOURNAL_DAYS"])
     found = json.loads(
-        runtime.ask("airflow-controller", [*PRUNE, str(days), *([] if dry_run else ["--act"])]).splitlines()[-1]
+        runtime.ask("airflow-controller", [*PRUNE, kept, *([] if dry_run else ["--act"])]).splitlines()[-1]
     )
     if as_json:
         return print_json(found)

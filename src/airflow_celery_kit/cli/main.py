@@ -67,9 +67,12 @@ for module in (
 
 
 def main() -> None:
-    """Run `kit`; every error becomes one line on standard error and an exit code of its kind."""
+    """Run `kit`; every error becomes one line on standard error and an exit code of its kind. A group without a command says its help."""
     try:
         kit(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help:
+        click.echo(help.format_message(), err=True)
+        sys.exit(help.exit_code)
     except Exception as problem:
         _fail(*next(explain(problem) for kind, explain in EXPLANATIONS if isinstance(problem, kind)))
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from airflow_celery_kit.clients import Queues
 
 UNKNOWN = "?"
+NOBODY = "nobody takes its tasks: 'kit workers list'"
 
 
 def queue_lines(queues: Queues) -> Table | Text:
@@ -21,7 +22,8 @@ def queue_lines(queues: Queues) -> Table | Text:
         slots = UNKNOWN if queue["slots"] is None else str(queue["slots"])
         due = {"waiting": queue.get("scheduled", 0), "oldest_seconds": queue.get("scheduled_oldest_seconds")}
         counted = (str(due["waiting"]), waited(due), str(queue["waiting"]), waited(queue))
-        table.add_row(Text(queue["queue"]), *counted, slots, by_step(queue))
+        stands = queue["slots"] == 0 and (due["waiting"] or queue["waiting"])
+        table.add_row(Text(queue["queue"]), *counted, slots, NOBODY if stands else by_step(queue))
     return table
 
 

@@ -1,7 +1,8 @@
 """Runs in: your shell; `kit tasks` and `kit workflows`: what the journal knows, through the api-server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -12,13 +13,16 @@ from rich.text import Text
 
 from airflow_celery_kit.cli.display import OUT, print_json
 from airflow_celery_kit.cli.machine_commands import json_option
-from airflow_celery_kit.cli.record_lines import Attempts, story, workflow_table
+from airflow_celery_kit.cli.record_lines import Attempts, Runs
 from airflow_celery_kit.cli.run_commands import json_object
+from airflow_celery_kit.cli.story_lines import story
 from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.core.journal.runs import RunState
 from airflow_celery_kit.core.journal.statuses import Status
 from airflow_celery_kit.errors import BadInputError
 from airflow_celery_kit.settings import Settings
 
+LATEST = "latest"
 limit_option = click.option(
     "--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many at most."
 )
@@ -74,16 +78,22 @@ def list_tasks(limit: int, as_json: bool, **wanted: Any) -> None:
 
 @tasks.command("show")
 @click.argument("id", type=click.UUID)
+@click.option("--all", "whole", is_flag=True, help="Show each progress and checkpoint, not the last of several alone.")
 @json_option
-def show_task(id: Any, as_json: bool) -> None:
-    """Show the whole story of one attempt, with the time that each hop took."""
+def show_task(id: Any, whole: bool, as_json: bool) -> None:
+    """Show the whole story of one attempt, with the time that each hop took or takes so far."""
     found = asked(f"/tasks/{id}", {}) | asked(f"/tasks/{id}/events", {}) | waits_of(id)
-    print_json(found) if as_json else OUT.print(story(found))
+    print_json(found) if as_json else OUT.print(story(found, whole))
 
 
 @workflows.command("list")
 @click.option("--dag", "dag_id", help="Of this Dag.")
-@click.option("--state", multiple=True, help="In this state of Airflow's; may be given several times.")
+@click.option(
+    "--state",
+    multiple=True,
+    type=click.Choice([*RunState], case_sensitive=False),
+    help="In this state; may be given several times.",
+)
 @limit_option
 @json_option
 def list_workflows(limit: int, as_json: bool, **wanted: Any) -> None:
@@ -91,18 +101,19 @@ def list_workflows(limit: int, as_json: bool, **wanted: Any) -> None:
     found = asked("/workflows", wanted | {"limit": limit})
     if as_json:
         return print_json(found)
-    OUT.print(workflow_table(found["workflows"]) if found["workflows"] else "No such run is on record.")
+    OUT.print(Runs(found["workflows"]) if found["workflows"] else "No such run is on record.")
 
 
 @workflows.command("show")
 @click.argument("dag_id")
-@click.argument("run_id")
+@click.argument("run_id", default=LATEST)
 @json_option
 def show_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
-    """Show one Dag run with its tasks."""
+    """Show one Dag run with its tasks; the latest where none is named."""
+    run_id = run_named(dag_id, run_id)
     run = asked(path_of(dag_id, run_id), {})
     found = run | {"tasks": asked("/tasks", {"dag_id": dag_id, "run_id": run_id, "limit": 500})["tasks"]}
-    print_json(found) if as_json else OUT.print(Group(workflow_table([found]), "", Attempts(found["tasks"])))
+    print_json(found) if as_json else OUT.print(Group(Runs([found]), "", Attempts(found["tasks"], of_one_run=True)))
 
 
 @tasks.command("cancel")
@@ -149,14 +160,19 @@ def many(path: str, wanted: Mapping[str, Any], verb: str, as_json: bool) -> None
     }
     found = sent(path, body)
     if wanted["count"] is None:
-        names = ", ".join(found["some"][:5]) + (", ..." if found["count"] > 5 else "")
-        return done(
-            found,
-            f"{found['count']} would be {verb}: {names or 'none'}"
-            + (f"; to do it add --count {found['count']}" if found["count"] else ""),
-            as_json,
-        )
+        return done(found, "\n".join(preview(found, verb)), as_json)
     done(found, f"{found['changed']} of {found['count']} are {verb}", as_json)
+
+
+def preview(found: dict[str, Any], verb: str) -> Iterator[str]:
+    """Yield what would be changed, a task a line below its run, and how to do it."""
+    yield f"{found['count']} would be {verb}" + (":" if found["count"] else "")
+    for run, names in groupby(found["some"], key=lambda name: name.rpartition("/")[0]):
+        yield from (run, *(f"  {name.rpartition('/')[2]}" for name in names))
+    if (more := found["count"] - len(found["some"])) > 0:
+        yield f"and {more} more"
+    if found["count"]:
+        yield f"To do it add --count {found['count']}"
 
 
 @workflows.command("start")
@@ -167,7 +183,7 @@ def start_workflow(dag_id: str, conf: str | None, as_json: bool) -> None:
     """Start a run of a Dag. `kit run` does so too, unpauses the Dag and follows the run."""
     found = sent("/workflows", {"dag_id": dag_id, "conf": json_object(conf)})
     waits = (
-        f"; {dag_id} is paused in Airflow: it waits until that is undone, 'kit run' does so"
+        f"; {dag_id} is paused in Airflow and the run waits: 'kit airflow -- dags unpause {dag_id}' lets it go on"
         if found.get("dag_paused")
         else ""
     )
@@ -180,6 +196,7 @@ def start_workflow(dag_id: str, conf: str | None, as_json: bool) -> None:
 @json_option
 def cancel_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
     """Cancel a run that has not ended; what runs ends within seconds, what waits never runs."""
+    run_id = run_named(dag_id, run_id)
     found = sent(f"{path_of(dag_id, run_id)}/cancel")
     done(found, f"{dag_id} {run_id} is cancelled, {found['cancelled']} tasks with it", as_json)
 
@@ -190,6 +207,7 @@ def cancel_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
 @json_option
 def pause_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
     """Pause a run: what runs finishes, nothing further starts, no slot is held."""
+    run_id = run_named(dag_id, run_id)
     done(
         sent(f"{path_of(dag_id, run_id)}/pause"),
         f"{dag_id} {run_id} is paused: 'kit workflows resume' lets it go on",
@@ -203,6 +221,7 @@ def pause_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
 @json_option
 def resume_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
     """Let a paused run go on."""
+    run_id = run_named(dag_id, run_id)
     done(sent(f"{path_of(dag_id, run_id)}/resume"), f"{dag_id} {run_id} goes on", as_json)
 
 
@@ -213,6 +232,7 @@ def resume_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
 @json_option
 def retry_workflow(dag_id: str, run_id: str, dry_run: bool, as_json: bool) -> None:
     """Run again what has failed or was cancelled, and what depends on it."""
+    run_id = run_named(dag_id, run_id)
     found = sent(f"{path_of(dag_id, run_id)}/retry", {"dry_run": dry_run})
     verb = "would run" if dry_run else "run"
     done(found, f"{found['tasks']} tasks {verb} again: {', '.join(found['names'])}", as_json)
@@ -224,6 +244,16 @@ def waits_of(id: Any) -> dict[str, Any]:
         return asked(f"/tasks/{id}/waits", {})
     except BadInputError:
         return {"waits_for": None, "since": None}
+
+
+def run_named(dag_id: str, run_id: str) -> str:
+    """Return a run's id; `latest` is the newest one on record. Raises BadInputError where there is none."""
+    if run_id != LATEST:
+        return run_id
+    found = asked("/workflows", {"dag_id": dag_id, "limit": 1})["workflows"]
+    if not found:
+        raise BadInputError(f"no run of {dag_id} is on record")
+    return str(found[0]["run_id"])
 
 
 def path_of(dag_id: str, run_id: str) -> str:

@@ -1,15 +1,16 @@
-"""Runs in: your shell; what people see of the journal's records: attempts and Dag runs as tables, one attempt's story."""
+"""Runs in: your shell; what people see of lists of the journal's records: attempts, Dag runs and workers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from airflow_celery_kit.cli.queue_lines import span
+from airflow_celery_kit.core.journal.names import name_of, short_name
 
 ID = "id"
 # How wide columns are that stay whole.
@@ -23,70 +24,67 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Attempts:
-    """Attempts as a table; on a narrow screen without what `kit tasks show` says too."""
+    """Attempts as a table; on a narrow screen without what `kit tasks show` says too. Those of one run need not name it."""
+
+    found: list[dict[str, Any]]
+    of_one_run: bool = False
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        titles = [title for title in OF_ATTEMPT if options.max_width >= WIDE or title in BRIEF]
+        failed = options.max_width >= WIDE and any(one["error"] for one in self.found)
+        table = plain_table("status", *titles)
+        if failed:
+            table.add_column("error", no_wrap=True, overflow="ellipsis")
+        for one in self.found:
+            cells = [OF_ATTEMPT[title](one) for title in titles] + ([last_line(one["error"])] if failed else [])
+            if self.of_one_run:
+                cells[titles.index("task")] = short_name(one)
+            table.add_row(coloured(one["status"]), *(Text(str(cell or "")) for cell in cells))
+        yield table
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Dag runs, each with its name as commands take it, whole: in a column, or where that leaves no room on a line of its own."""
 
     found: list[dict[str, Any]]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        titles = [title for title in OF_ATTEMPT if options.max_width >= WIDE or title in BRIEF]
-        table = plain_table("status", *titles)
+        if options.max_width >= WIDE:
+            table = plain_table("state", "Dag and run", "done", "took", "created", "asked by", "by status")
+            for one in self.found:
+                name = Text(f"{one['dag_id']} {one['run_id']}", no_wrap=True)
+                who = one["user_name"] or one["asked_by"] or ""
+                cells = (one["progress"], took(one), short(one["created_at"]), who, counted(one))
+                table.add_row(state_of(one), name, *map(Text, cells))
+            yield table
+            return
         for one in self.found:
-            table.add_row(coloured(one["status"]), *(Text(str(OF_ATTEMPT[title](one) or "")) for title in titles))
-        yield table
-
-
-def name_of(one: dict[str, Any]) -> str:
-    """Return an attempt's task, with its Dag, run and map index."""
-    mapped = f"[{one['map_index']}]" if (one["map_index"] or -1) >= 0 else ""
-    return f"{one['dag_id']}/{one['run_id']}/{one['task_id']}{mapped}"
+            yield Text(
+                f"{state_of(one):<8} {one['progress']:>7}  {took(one) or short(one['created_at'])}  {counted(one)}"
+            )
+            yield Text(f"  {one['dag_id']} {one['run_id']}", style="dim", no_wrap=True, overflow="ignore")
 
 
 def worker_table(found: list[dict[str, Any]]) -> Table:
-    """Return workers as a table."""
+    """Return workers as a table; who gave the last order is told of those that it still keeps from work."""
     table = plain_table("state", "worker", "queues", "slots in use", "host", "asked by")
     for one in found:
         used = f"{one['held']}/{one['slots']}" if one["held"] is not None else ""
-        who = one["asked_by"] or ""
+        who = "" if one["state"] == "working" else one["asked_by"] or ""
         cells = (one["state"], one["name"], ", ".join(one["queues"] or ()), used, one["host"] or "", who)
         table.add_row(*map(Text, cells))
     return table
 
 
-def workflow_table(found: list[dict[str, Any]]) -> Table:
-    """Return Dag runs as a table."""
-    table = plain_table("state", "run", "done", "by status", "asked by", "created", "took")
-    for one in found:
-        counts = ", ".join(f"{status} {number}" for status, number in sorted(one["counts"].items()))
-        who = one["user_name"] or one["asked_by"] or ""
-        cells = (f"{one['dag_id']}/{one['run_id']}", one["progress"], counts, who, short(one["created_at"]))
-        table.add_row(
-            "paused" if one["paused"] else one["state"],
-            *map(Text, cells),
-            spent(one["started_at"], one["completed_at"]),
-        )
-    return table
+def state_of(run: dict[str, Any]) -> str:
+    """Return a run's state; one that is paused has another one in Airflow."""
+    return "paused" if run["paused"] and not run["completed_at"] else str(run["state"])
 
 
-def story(found: dict[str, Any]) -> Group:
-    """Return one attempt for people: what it is, its hops, its events, its error."""
-    waits = plain_table("hop", "took")
-    for hop in found["hops"]:
-        waits.add_row(hop["hop"], f"{hop['seconds']:.3f} s")
-    events = plain_table("at", "who", "what", "")
-    for event in found["events"]:
-        facts = {name: value for name, value in event["facts"].items() if name not in ("trace", "fields")}
-        events.add_row(
-            event["at"][:23],
-            event["source"],
-            event["kind"],
-            Text(", ".join(f"{name} {value}" for name, value in facts.items())),
-        )
-    parts: list[Any] = [Attempts([found]), "", waits, "", events]
-    if found.get("waits_for"):
-        parts.insert(1, Text(f"{found['waits_for']}, since {short(found['since'])}", style="yellow"))
-    if found["error"]:
-        parts += ["", Text(found["trace"] or found["error"], style="red")]
-    return Group(*parts)
+def counted(run: dict[str, Any]) -> str:
+    """Return how many tasks of a run are in each status."""
+    return ", ".join(f"{status} {number}" for status, number in sorted(run["counts"].items()))
 
 
 def plain_table(*titles: str) -> Table:
@@ -108,19 +106,31 @@ def short(at: str) -> str:
     return at[:19].replace("T", " ")
 
 
-def spent(begun: str | None, ended: str | None) -> str:
-    """Return how long something took, nothing where it has not ended."""
-    if not (begun and ended):
+def last_line(text: str | None) -> str:
+    """Return the last line of an error."""
+    return (text or "").strip().rpartition("\n")[2]
+
+
+def where(one: dict[str, Any]) -> str:
+    """Return the worker that took an attempt; Airflow names the one of the try before until then."""
+    return (one["worker"] or "") if one["received_at"] or one["started_at"] else ""
+
+
+def took(one: dict[str, Any]) -> str:
+    """Return how long something took, or takes so far, nothing where it has not begun."""
+    if not (begun := one["started_at"]) or (one.get("status") == "PENDING"):
         return ""
-    return span((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds())
+    ended = datetime.fromisoformat(one["completed_at"]) if one["completed_at"] else datetime.now(UTC)
+    seconds = max(0.0, (ended - datetime.fromisoformat(begun)).total_seconds())
+    return span(seconds) + ("" if one["completed_at"] else " so far")
 
 
 OF_ATTEMPT: dict[str, Callable[[dict[str, Any]], Any]] = {
     "task": name_of,
     "try": lambda one: one["attempt"],
     "queue": lambda one: one["queue"],
-    "worker": lambda one: one["worker"],
+    "worker": where,
     "created": lambda one: short(one["created_at"]),
-    "took": lambda one: spent(one["started_at"], one["completed_at"]),
+    "took": took,
     ID: lambda one: one["id"],
 }

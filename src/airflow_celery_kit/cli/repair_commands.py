@@ -19,13 +19,13 @@ LOOK = ["python", "-m", "airflow_celery_kit.controller.main", "--once"]
 @json_option
 @click.pass_obj
 def repair(choice: Any, dry_run: bool, as_json: bool) -> None:
-    """Compare database, broker and workers; put back what stays stuck for six seconds. The controller does it by itself."""
+    """Compare database, broker and workers; put back what has been lost for 20 s and stays so for six more. The controller does it by itself."""
     _, runtime = opened(choice)
     found = json.loads(runtime.ask("airflow-controller", LOOK if dry_run else [*LOOK, "--act"]).splitlines()[-1])
     if as_json:
         print_json(found)
     elif not found["stuck"]:
-        OUT.print("Nothing is stuck. What was lost a moment ago counts as stuck after 20 s.")
+        OUT.print("Nothing is stuck. What was lost a moment ago is looked at from its 20th second on.")
     else:
         OUT.print(stuck_table(found["stuck"]))
 

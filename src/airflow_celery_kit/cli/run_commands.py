@@ -15,6 +15,7 @@ from airflow_celery_kit.cli.display import ERR, OUT, print_json, run_picture
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
 from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.dag_retries import Retries
 from airflow_celery_kit.errors import BadInputError, RunFailedError
 from airflow_celery_kit.settings import Settings
 
@@ -40,7 +41,8 @@ def run(dag_id: str, conf: str | None, wait: bool, as_json: bool) -> None:
     if not wait:
         print_json({"dag_id": dag_id, "run_id": run_id}) if as_json else OUT.print(f"{dag_id}: started {run_id}")
         return
-    last = _watch(dag_runs.follow(api, dag_id, run_id))
+    ERR.print(f"{dag_id}: started {run_id}", markup=False)
+    last = _watch(dag_runs.follow(api, dag_id, run_id), Retries(api, dag_id, run_id))
     if as_json:
         print_json(last.as_dict())
     else:
@@ -86,12 +88,14 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _watch(looks: Iterator[dag_runs.Progress]) -> dag_runs.Progress:
-    """Show each look as a progress bar; return the last one."""
+def _watch(looks: Iterator[dag_runs.Progress], retries: Retries) -> dag_runs.Progress:
+    """Show each look as a progress bar, and what is tried again as a line; return the last one."""
     last: dag_runs.Progress | None = None
     with Live(console=ERR, transient=True, refresh_per_second=4) as live:
         for last in looks:
             live.update(run_picture(last))
+            for line in retries.lines(last):
+                ERR.print(line, markup=False)
     assert last is not None
     return last
 

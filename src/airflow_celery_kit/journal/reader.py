@@ -34,7 +34,8 @@ OF_TASKS = {
     "after": "(created_at, id) < (:after_at, CAST(:after_id AS uuid))",
 }
 OF_WORKFLOWS = {
-    "state": "state = ANY(:state)",
+    # A run that is paused is in a state of Airflow's too.
+    "state": "(state = ANY(:state) OR ('paused' = ANY(:state) AND paused AND completed_at IS NULL))",
     "dag_id": "dag_id = :dag_id",
     "visible": "dag_id = ANY(:visible)",
     "after": "(created_at, dag_id, run_id) < (:after_at, :after_dag, :after_run)",

@@ -94,6 +94,21 @@ def test_a_run_counts_its_tasks_by_status_and_a_replaced_attempt_not_at_all(jour
     )
 
 
+@pytest.mark.parametrize(
+    ("wanted", "runs"),
+    [(["running"], ["r2", "r1"]), (["paused"], ["r2"]), (["paused", "success"], ["r3", "r2"]), (["failed"], [])],
+)
+def test_runs_are_looked_for_by_state_and_a_paused_one_has_two(journal, life, wanted, runs):
+    for number, kinds in enumerate((("running",), ("running", "paused"), ("running", "paused", "success")), 1):
+        run = life(at=1_800_000_000.0 + number, names={"dag_id": "sales", "run_id": f"r{number}"})
+        for kind in kinds:
+            ended = {"ended_at": "2027-01-15T09:00:00+00:00"} if kind == "success" else {}
+            journal.write(
+                run.says("operator" if kind == "paused" else "airflow", f"run_{kind}", **ended) | {"task": None}
+            )
+    assert [one["run_id"] for one in journal.reader.workflows({"state": wanted}).records] == runs
+
+
 def test_an_older_word_of_a_run_changes_nothing(journal, life):
     run = life(names={"dag_id": "sales", "run_id": "r1"})
     words = [run.says("airflow", kind) | {"task": None} for kind in ("run_queued", "run_running", "run_success")]

@@ -31,7 +31,7 @@ def first(size: int) -> int:
     return size
 
 
-@task(retries=1, retry_delay=timedelta(seconds=1))
+@task(retries=1, retry_delay=timedelta(seconds=3))
 def stumbles(size: int) -> int:
     """Fail once."""
     ran("stumbles")

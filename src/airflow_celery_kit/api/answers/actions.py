@@ -28,7 +28,7 @@ class ManyChanged(BaseModel):
     count: int = said("How many attempts fit.")
     changed: int = said("How many of them were changed; 0 for a call without `count`.")
     left_out: dict[str, str] = said("Those that were not, by id, each with the sentence that says why.")
-    some: list[str] = said("The first twenty of them, as `dag/run/task`.")
+    some: list[str] = said("The first twenty of them, as `dag/run/task`, mapped ones as `dag/run/task[0]`.")
 
 
 class OfRun(BaseModel):

@@ -22,6 +22,11 @@ export function span(seconds) {
 }
 
 export const between = (begun, ended) => (begun && ended ? Math.max(0, (new Date(ended) - new Date(begun)) / 1000) : null);
+// How long it took, or takes so far.
+export const took = (one) =>
+  (one.started_at && !one.completed_at && one.status !== "PENDING" ? `${span(between(one.started_at, new Date()))} so far` : span(between(one.started_at, one.completed_at)));
+// Until a worker takes it, Airflow names the one of the try before.
+export const whereOf = (task) => (task.received_at || task.started_at ? task.worker : null);
 export const moment = (at) => (at ? new Date(at).toLocaleString() : "");
 export const nameOf = (task) => task.task_id + (task.map_index >= 0 ? `[${task.map_index}]` : "");
 
@@ -52,8 +57,8 @@ export const Go = ({ onGo, children, ...more }) =>
 export function Bar({ parts, label, height = "0.75rem" }) {
   const total = parts.reduce((sum, part) => sum + part.size, 0);
   return h(Flex, { role: "img", "aria-label": label, height, borderRadius: "sm", overflow: "hidden", bg: "bg.emphasized", minW: "6rem" },
-    total ? parts.filter((part) => part.size > 0).map((part) => h(Box, {
-      key: part.name, title: `${part.name}: ${part.shown ?? part.size}`, bg: part.colour ? `${part.colour}.500` : "transparent", width: `${(100 * part.size) / total}%`,
+    total ? parts.filter((part) => part.size > 0).map((part, place) => h(Box, {
+      key: place, title: `${part.name}: ${part.shown ?? part.size}`, bg: part.colour ? `${part.colour}.500` : "transparent", width: `${(100 * part.size) / total}%`,
     })) : null);
 }
 

@@ -1,16 +1,12 @@
 // Runs in: the browser; one attempt: its hops, what happened, its error, what can be done about it.
 import { ask, send, useLook } from "./asking.js";
-import { Act, Bar, Go, Rows, Shown, Status, h, moment, nameOf, span } from "./parts.js";
+import { HOPS, openHop } from "./hops.js";
+import { Act, Bar, Go, Rows, Shown, Status, h, moment, nameOf, span, whereOf } from "./parts.js";
 
 const { Box, Code, Flex, Heading, Link, Text } = globalThis.ChakraUI;
 const { Link: RouterLink } = globalThis.ReactRouterDOM;
 const EVERY_SECONDS = 3;
 const OPEN = ["PENDING", "QUEUED", "RECEIVED", "PROCESSING"];
-// From the first hop to the last, as they are coloured in every picture.
-export const HOPS = {
-  "until it was due": "gray", "waiting in Airflow": "yellow", "on its way to the broker": "orange", "waiting in the broker": "red", starting: "purple", running: "cyan",
-};
-
 export function Task({ query, go }) {
   const id = query.get("id");
   const [task, problem, again] = useLook(() => ask(`/tasks/${id}`), EVERY_SECONDS, id);
@@ -22,6 +18,11 @@ export function Task({ query, go }) {
 
 function Story({ task, go, again }) {
   const parts = task.hops.map((hop) => ({ name: hop.hop, size: hop.seconds, shown: span(hop.seconds), colour: HOPS[hop.hop] }));
+  const present = openHop(task);
+  if (present) {
+    const seconds = Math.max(0, (Date.now() - present.since) / 1000);
+    parts.push({ name: present.hop, size: seconds, shown: `${span(seconds)} so far`, colour: HOPS[present.hop] });
+  }
   const log = `/dags/${task.dag_id}/runs/${encodeURIComponent(task.run_id)}/tasks/${task.task_id}` + (task.map_index >= 0 ? `/mapped/${task.map_index}` : "");
   return h(Flex, { direction: "column", gap: 4 },
     h(Flex, { gap: 3, align: "center", wrap: "wrap" }, h(Status, { value: task.status }), h(Heading, { size: "md" }, nameOf(task)),
@@ -35,7 +36,7 @@ function Story({ task, go, again }) {
         label: "Retry", question: "Run this task again?", act: () => send(`/tasks/${task.id}/retry`), then: (found) => go("task", { id: found.id }),
       })),
     h(Box, null, h(Bar, { parts, height: "1.25rem", label: parts.map((part) => `${part.name} ${part.shown}`).join(", ") }),
-      h(Flex, { gap: 4, wrap: "wrap", mt: 2 }, parts.map((part) => h(Flex, { key: part.name, gap: 1, align: "center" },
+      h(Flex, { gap: 4, wrap: "wrap", mt: 2 }, parts.map((part, place) => h(Flex, { key: place, gap: 1, align: "center" },
         h(Box, { w: "0.75rem", h: "0.75rem", bg: `${part.colour}.500` }), h(Text, { fontSize: "sm" }, `${part.name} ${part.shown}`))))),
     task.progress && h(Told, { progress: task.progress }),
     h(Facts, { task }),
@@ -50,7 +51,7 @@ function Told({ progress }) {
 
 function Facts({ task }) {
   const shown = {
-    worker: task.worker, queue: task.queue, "priority weight": task.priority, operator: task.operator, "Celery id": task.message,
+    worker: whereOf(task), queue: task.queue, "priority weight": task.priority, operator: task.operator, "Celery id": task.message,
     "asked for": moment(task.created_at), ended: moment(task.completed_at), result: task.result && JSON.stringify(task.result), input: task.input && JSON.stringify(task.input.fields),
   };
   return h(Rows, {

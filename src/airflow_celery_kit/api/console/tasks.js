@@ -1,6 +1,6 @@
 // Runs in: the browser; attempts of tasks, narrowed by what one looks for.
 import { ask, useLook } from "./asking.js";
-import { Go, Rows, Shown, Status, between, h, moment, nameOf, span } from "./parts.js";
+import { Go, Rows, Shown, Status, h, moment, nameOf, took, whereOf } from "./parts.js";
 
 const { Button, Field, Flex, Input, NativeSelect } = globalThis.ChakraUI;
 const { useState } = globalThis.React;
@@ -48,8 +48,8 @@ export function TaskRows({ tasks, go }) {
       ["task", (one) => h(Go, { onGo: () => go("task", { id: one.id }) }, nameOf(one))],
       ["Dag", (one) => one.dag_id],
       ["run", (one) => h(Go, { onGo: () => go("workflow", { dag_id: one.dag_id, run_id: one.run_id }) }, one.run_id)],
-      ["try", (one) => one.attempt], ["queue", (one) => one.queue], ["worker", (one) => one.worker], ["asked for", (one) => moment(one.created_at)],
-      ["took", (one) => span(between(one.started_at, one.completed_at))],
+      ["try", (one) => one.attempt], ["queue", (one) => one.queue], ["worker", whereOf], ["asked for", (one) => moment(one.created_at)],
+      ["took", took],
     ],
   });
 }

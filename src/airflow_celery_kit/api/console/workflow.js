@@ -2,7 +2,7 @@
 import { ask, askAirflow, useLook } from "./asking.js";
 import { Bar, COLOURS, Shown, Status, h, nameOf } from "./parts.js";
 import { layers } from "./layers.js";
-import { HOPS } from "./task.js";
+import { HOPS, marksOf } from "./hops.js";
 import { TaskRows } from "./tasks.js";
 import { Actions, partsOf } from "./workflows.js";
 
@@ -64,20 +64,18 @@ function Graph({ tasks, attempts, go }) {
   return h(Box, { overflowX: "auto" }, h("svg", { width: size[0], height: size[1], role: "group", "aria-label": "Graph" }, lines, boxes));
 }
 
-const SPANS = [["created_at", "until it was due"], ["due_at", "waiting in Airflow"], ["queued_at", "on its way to the broker"], ["published_at", "waiting in the broker"], ["received_at", "starting"], ["started_at", "running"]];
-
 // A row for each attempt, a colour for each hop.
 function Timeline({ tasks, go }) {
-  const known = [...tasks].reverse();
-  const times = known.flatMap((task) => [task.created_at, task.completed_at ?? task.changed_at]).map((at) => +new Date(at));
+  const [known, now] = [[...tasks].reverse(), Date.now()];
+  const times = known.flatMap((task) => marksOf(task, now).map(([at]) => at));
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const x = (at) => LABELS + (PICTURE * (at - first)) / Math.max(1, last - first);
   const rows = known.map((task, number) => {
-    const marks = [...SPANS.map(([name, hop]) => [task[name], hop]).filter(([at]) => at), [task.completed_at ?? task.changed_at, ""]].map(([at, hop]) => [+new Date(at), hop]);
+    const marks = marksOf(task, now);
     const open = () => go("task", { id: task.id });
     return h("g", { key: task.id, role: "button", tabIndex: 0, "aria-label": `${nameOf(task)} try ${task.attempt}, ${task.status}`, onClick: open, onKeyDown: pressed(open), style: { cursor: "pointer" } },
       h("text", { x: LABELS - 8, y: number * 18 + 13, textAnchor: "end", fontSize: 11, fill: "currentColor" }, `${nameOf(task)} ${task.attempt > 1 ? `#${task.attempt}` : ""}`),
-      marks.slice(0, -1).map(([at, hop], place) => h("rect", { key: hop, x: x(at), y: number * 18 + 3, height: 12, width: Math.max(1, x(marks[place + 1][0]) - x(at)), fill: fill(HOPS[hop]) }, h("title", null, `${hop} ${((marks[place + 1][0] - at) / 1000).toFixed(2)} s`))));
+      marks.slice(0, -1).map(([at, hop], place) => h("rect", { key: place, x: x(at), y: number * 18 + 3, height: 12, width: Math.max(1, x(marks[place + 1][0]) - x(at)), fill: fill(HOPS[hop]) }, h("title", null, `${hop} ${((marks[place + 1][0] - at) / 1000).toFixed(2)} s`))));
   });
   const legend = Object.entries(HOPS).map(([hop, colour]) => h(Flex, { key: hop, gap: 1, align: "center" }, h(Box, { w: "0.75rem", h: "0.75rem", bg: `${colour}.500` }), h(Text, { fontSize: "xs" }, hop)));
   return h(Box, null, h(Flex, { gap: 3, wrap: "wrap", mb: 1 }, legend),

@@ -1,6 +1,6 @@
 // Runs in: the browser; Dag runs with how far they are, and a way to start one.
 import { ask, send, useLook } from "./asking.js";
-import { Act, Bar, COLOURS, Go, Rows, Shown, Status, between, h, moment, span } from "./parts.js";
+import { Act, Bar, COLOURS, Go, Rows, Shown, Status, h, moment, took } from "./parts.js";
 
 const { Button, Field, Flex, Input } = globalThis.ChakraUI;
 const { useState } = globalThis.React;
@@ -36,7 +36,7 @@ function RunRows({ runs, go, again }) {
       ["state", (one) => h(Status, { value: one.paused && !one.completed_at ? "paused" : one.state })],
       ["Dag", (one) => one.dag_id], ["run", (one) => h(Go, { onGo: () => go("workflow", { dag_id: one.dag_id, run_id: one.run_id }) }, one.run_id)],
       ["done", (one) => h(Flex, { gap: 2, align: "center" }, one.progress, h(Bar, { parts: partsOf(one), label: `${one.progress} tasks done` }))],
-      ["asked by", (one) => one.user_name ?? one.asked_by], ["asked for", (one) => moment(one.created_at)], ["took", (one) => span(between(one.started_at, one.completed_at))],
+      ["asked by", (one) => one.user_name ?? one.asked_by], ["asked for", (one) => moment(one.created_at)], ["took", took],
       ["", (one) => h(Actions, { run: one, again })],
     ],
   });
