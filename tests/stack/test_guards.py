@@ -117,7 +117,7 @@ def test_a_limit_holds_while_workers_are_killed_and_no_slot_is_lost(stack: Stack
         killed: list[tuple[float, str]] = []
         for number in (10, 30, 50, 70):
             wait_for(f"{number} ends", lambda n=number: len(load.receipts("end")) >= n, 240, load.states)
-            worker = next(one["host"] for one in load.receipts("start")[::-1] if one["index"] in load.unfinished())
+            worker = wait_for("a task that runs", lambda: busy(load), 30, load.states)
             stack.kit("kill", worker)
             killed.append((time.time(), worker))
         load.wait_ended(400)
@@ -134,6 +134,12 @@ def test_a_limit_holds_while_workers_are_killed_and_no_slot_is_lost(stack: Stack
         assert most(attempts(after, [])) == SLOTS, "no slot was lost"
     finally:
         stack.kit("scale", "1")
+
+
+def busy(load: Load) -> str:
+    """The worker whose task began last and has not ended, nothing between two tasks."""
+    open_ones = load.unfinished()
+    return next((str(one["host"]) for one in load.receipts("start")[::-1] if one["index"] in open_ones), "")
 
 
 def lost(load: Load) -> set[tuple[int, int]]:
