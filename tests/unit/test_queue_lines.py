@@ -80,10 +80,10 @@ def test_a_worker_that_rests_says_so_and_how_it_ends(settings, answering):
     answering({"stale": False, "reason": "", "queues": [EMPTY], "workers": live})
     found = status.with_queues(settings, replace(seen(), workers=two))
     assert [one["resting"] for one in found.as_dict()["workers"]] == [True, False]
-    out = Console(file=io.StringIO(), width=200)
+    out = Console(file=io.StringIO(), width=60, soft_wrap=True)
     out.print(status_report(found))
     (line,) = [line for line in out.file.getvalue().splitlines() if "takes no task" in line]
-    assert line.split("  ")[0] == "airflow-worker-1" and line.rstrip().endswith("'kit workers resume airflow-worker-1'")
+    assert line == "airflow-worker-1 takes no task: 'kit workers resume airflow-worker-1'"
     unknown = replace(found, queues=Queues(unknown="nobody knows"))
     assert [one["resting"] for one in unknown.as_dict()["workers"]] == [None, None]
 

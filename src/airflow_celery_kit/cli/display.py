@@ -96,11 +96,11 @@ def instance_table(instances: tuple[Instance, ...]) -> Table:
 def status_report(status: Status) -> Group:
     """Return a whole status for people."""
     workers = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("worker", "queues", "slots", ""):
+    for title in ("worker", "queues", "slots"):
         workers.add_column(title)
     for worker in status.workers:
-        remark = f"takes no task: 'kit workers resume {worker.name}'" if status.rests(worker.name) else ""
-        workers.add_row(worker.name, ", ".join(worker.queues), str(worker.slots), remark)
+        workers.add_row(worker.name, ", ".join(worker.queues), str(worker.slots))
+    resting = [worker.name for worker in status.workers if status.rests(worker.name)]
     verdict = "[green]ready[/]" if status.ready else "[red]not ready[/]: " + escape("; ".join(map(str, status.reasons)))
     parts: list[Any] = [f"runtime {status.runtime}, {verdict}", ""]
     if status.services:
@@ -108,6 +108,7 @@ def status_report(status: Status) -> Group:
             instance_table(status.services),
             "",
             workers,
+            *(Text(f"{name} takes no task: 'kit workers resume {name}'") for name in resting),
             "",
             queue_lines(status.queues),
             "",

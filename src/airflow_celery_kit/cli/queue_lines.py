@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -11,8 +12,8 @@ UNKNOWN = "?"
 NOBODY = "nobody takes its tasks: 'kit workers list'"
 
 
-def queue_lines(queues: Queues) -> Table | Text:
-    """Return one line a queue, or one that says why nobody knows."""
+def queue_lines(queues: Queues) -> Group | Text:
+    """Return one line a queue and one more for each that stands still, or one that says why nobody knows."""
     if queues.unknown:
         return Text(f"queues unknown: {queues.unknown}", style="dim")
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -22,9 +23,13 @@ def queue_lines(queues: Queues) -> Table | Text:
         slots = UNKNOWN if queue["slots"] is None else str(queue["slots"])
         due = {"waiting": queue.get("scheduled", 0), "oldest_seconds": queue.get("scheduled_oldest_seconds")}
         counted = (str(due["waiting"]), waited(due), str(queue["waiting"]), waited(queue))
-        stands = queue["slots"] == 0 and (due["waiting"] or queue["waiting"])
-        table.add_row(Text(queue["queue"]), *counted, slots, NOBODY if stands else by_step(queue))
-    return table
+        table.add_row(Text(queue["queue"]), *counted, slots, by_step(queue))
+    return Group(table, *(Text(f"{queue['queue']}: {NOBODY}") for queue in queues.seen if stands(queue)))
+
+
+def stands(queue: dict[str, Any]) -> bool:
+    """Return whether tasks wait for a queue that no worker serves, or only workers that rest."""
+    return queue["slots"] == 0 and bool(queue.get("scheduled") or queue["waiting"])
 
 
 def by_step(queue: dict[str, Any]) -> str:
