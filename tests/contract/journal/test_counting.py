@@ -1,10 +1,10 @@
 """Counters and histograms of what happened to tasks: each attempt once, whatever else is said of it, and in the same words as the metrics."""
 
+import psycopg2
 import pytest
 
 from airflow_celery_kit.api.metrics import tasks
 from airflow_celery_kit.controller import counting
-from tests.contract.journal.conftest import psycopg2
 
 ON_WHEELS_ALONE = True
 

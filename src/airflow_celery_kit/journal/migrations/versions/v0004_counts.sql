@@ -173,7 +173,9 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['note_events', 'admit', 'count_up', 'add_counts', 'add_times', 'to_trace', 'were_traced'] LOOP
+    FOREACH name IN ARRAY ARRAY[
+        'note_events', 'admit', 'count_up', 'add_counts', 'add_times', 'to_trace', 'were_traced', 'bounds', 'seconds_between', 'shown'
+    ] LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION journal.%I FROM PUBLIC', name);
     END LOOP;
     -- Installed alone there is one role, which owns all of it.
