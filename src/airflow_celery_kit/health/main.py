@@ -74,6 +74,12 @@ class Health:
         """Return what holds."""
         return [one.verdict for one in self.held.values()]
 
+    def facts(self) -> dict[str, Any]:
+        """Return what is kept for whoever asks: the verdicts, and what the last canary of each queue took, in seconds."""
+        canaries = [one.check for one in self.lookers if isinstance(one.check, Canary)]
+        took = {queue: round(seconds, 6) for one in canaries for queue, seconds in list(one.seconds.items())}
+        return {"verdicts": [one.as_dict() for one in self.verdicts()], "canary_seconds": took}
+
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on from what another controller knew."""
         known = [Verdict.of(one) for one in facts.get("verdicts", ())]
@@ -102,8 +108,7 @@ class Loop:
         self._lead(now)
         if self.token is not None and (changed or now - self.written >= WRITE_SECONDS):
             self.written = now
-            facts = {"verdicts": [one.as_dict() for one in self.health.verdicts()]}
-            seen.write(WHAT, facts, self._lease().fenced)
+            seen.write(WHAT, self.health.facts(), self._lease().fenced)
 
     def _lease(self) -> Lease:
         return Lease(self.connections.metadata, WHAT, instance.name(), self.token)

@@ -212,8 +212,8 @@ def seen(server: Server) -> Iterator[Callable[..., None]]:
 def judged(server: Server) -> Iterator[Callable[..., None]]:
     """Writes verdicts as the controller does, so many seconds ago."""
 
-    def write(*verdicts: Verdict, age: float = 0) -> None:
-        server.query(JUDGED, age, json.dumps({"verdicts": [one.as_dict() for one in verdicts]}))
+    def write(*verdicts: Verdict, age: float = 0, **more: Any) -> None:
+        server.query(JUDGED, age, json.dumps({"verdicts": [one.as_dict() for one in verdicts], **more}))
 
     yield write
     server.query("DELETE FROM kit.seen")
