@@ -146,7 +146,7 @@ BEGIN
 END
 $$;
 
--- Health checks tell what they found: every breaker that goes by the check counts it. Call it for each verdict, healthy ones too.
+-- Health checks tell what they found: every breaker that goes by the check counts it. Called for each look that one counts (health/breakers.py).
 CREATE OR REPLACE FUNCTION kit.breaker_verdict(name text, state text, at timestamptz DEFAULT clock_timestamp()) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
