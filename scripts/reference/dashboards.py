@@ -99,7 +99,23 @@ WORKERS = (
     Panel("Drained", "kit_worker_drained", "{{worker}}"),
     Panel("Running for", "time() - kit_worker_start_time_seconds", "{{worker}}", "s"),
 )
-DASHBOARDS = {"overview": OVERVIEW, "queues": QUEUES, "tasks": TASKS, "workers": WORKERS}
+HEALTH = (
+    Panel("Tasks can run", "kit_health_ready", number=True),
+    Panel("Checks that say Unhealthy or worse", "count(kit_health_state >= 3) or vector(0)", number=True),
+    Panel("Since the last verdicts", "time() - kit_health_seen_timestamp_seconds", unit="s", number=True),
+    Panel("State by check: 0 is Healthy, 3 Unhealthy", "kit_health_state", "{{check}}"),
+    Panel("A queue's canary", "kit_canary_seconds", "{{queue}}", "s"),
+    Panel(
+        "Breakers that are open or half-open", 'sum by (breaker) (kit_breaker_state{state!="closed"})', "{{breaker}}"
+    ),
+    Panel("Trips of breakers", "sum by (breaker) (increase(kit_breaker_trips_total[5m]))", "{{breaker}}"),
+    Panel("Waiting for a breaker", "kit_breaker_waiting_tasks", "{{breaker}}"),
+    Panel("Waiting for a limit", "kit_limit_waiting_tasks", "{{limit}}"),
+    Panel("Let in by a limit", "kit_limit_taken_tasks", "{{limit}}"),
+    Panel("Slots of a limit", "kit_limit_slots", "{{limit}}"),
+    Panel("Suspended", "kit_limit_suspended", "{{limit}}"),
+)
+DASHBOARDS = {"overview": OVERVIEW, "queues": QUEUES, "tasks": TASKS, "workers": WORKERS, "health": HEALTH}
 DAG = {
     "name": "dag", "label": "Dag", "type": "query", "datasource": SOURCE, "includeAll": True, "multi": True, "allValue": ".*", "refresh": 2,
     "query": {"query": "label_values(kit_tasks_ended_total, dag_id)", "refId": "dag"}, "current": {"text": "All", "value": "$__all"},

@@ -2,6 +2,7 @@
 
 from airflow_celery_kit.api.metrics import FAMILIES
 from airflow_celery_kit.api.metrics.families import HISTOGRAM
+from airflow_celery_kit.api.metrics.guards import MOST
 from airflow_celery_kit.api.metrics.tasks import BOUNDS
 from airflow_celery_kit.controller.counting import DAGS_DEFAULT, EVERY_SECONDS, MOST_QUEUES, SETTLE_SECONDS
 from reference.markdown import code, listed, page, table
@@ -18,6 +19,8 @@ def metrics_page() -> str:
         "Queues and workers are the last look of the leading controller. What happened to tasks and runs is counted up in the journal's "
         f"database every {EVERY_SECONDS:.0f} s, {SETTLE_SECONDS:.0f} s after it happened; it grows only, is the same in every api-server, "
         "and a restart of any service takes nothing from it. No worker is asked for a scrape.",
+        "Limits and breakers are as they are at the scrape, health is what the leading controller wrote last. "
+        f"{MOST} limits and as many breakers have figures of their own, those of `config/limits.yaml` first; all others count as `other`.",
         f"{DAGS_DEFAULT} Dags (`METRICS_DAGS`) and {MOST_QUEUES} queues have figures of their own, those that came first; all others "
         "count as `other`. A name that was not used for a month makes room. Runs, tasks and attempts are no labels: ask "
         "[the journal](../how-to/how-do-i-see-what-happened-to-a-task.md) for these.",

@@ -7,11 +7,11 @@ from pydantic import BaseModel
 
 from airflow_celery_kit.api import actions, app, bulk, console_files, guards, health, records, workers
 from airflow_celery_kit.api.answers.queues import Queues
-from airflow_celery_kit.api.snapshot import STALE_SECONDS, answer
+from airflow_celery_kit.api.snapshot import answer
 from airflow_celery_kit.journal.reader import MOST, PAGE
 from reference.answers import answers_part, bodies_part, linked, type_of
 from reference.examples import EXAMPLE_SNAPSHOT
-from reference.markdown import code, json_block, listed, page, table
+from reference.markdown import json_block, listed, page
 
 # Neither password nor token stands in an argument, which `ps` shows.
 LOGIN = """\
@@ -79,27 +79,13 @@ def metrics_part() -> list[str]:
     ]
 
 
-VERDICT = {
-    "state": "The state of the whole: that of its worst part. [States, checks and cures](health.md).",
-    "ready": "Whether tasks can run: nothing vital is Unhealthy.",
-    "stale": f"Whether there are no verdicts, or they are older than {STALE_SECONDS:.0f} s; then the whole is Unhealthy.",
-    "reason": "The sentence that says why, empty otherwise.",
-    "verdicts": "What holds of each subject of each check, the worst first.",
-    "verdicts[].check": "The check.",
-    "verdicts[].subject": "What it looked at: a worker, a queue; the check's own name where it looks at one thing.",
-    "verdicts[].state": "Its state.",
-    "verdicts[].since": "Since when.",
-    "verdicts[].why": "Why, as of the last look.",
-    "verdicts[].cure": "What to do, empty where nothing is to be done.",
-    "verdicts[].vital": "Whether no task can run while this is Unhealthy.",
-}
 OPEN = {"ready": health.ready, "live": health.live}
 
 
 def health_part() -> list[str]:
     """The routes of health, two of them for load balancers."""
-    parts = ["## GET /kit/v1/health", health.health.__doc__ or "", "`kit health` shows the same."]
-    parts.append(table(("Field", "What it says"), [(code(name), text) for name, text in VERDICT.items()]))
+    (route,) = health.router.routes
+    parts = [*route_part(route), "`kit health` shows the same. [States, checks and cures](health.md)."]
     for name, route in OPEN.items():
         parts += [f"## GET /kit/v1/health/{name}", f"{route.__doc__}"]
     return parts
@@ -120,7 +106,7 @@ def records_part() -> list[str]:
     return [
         *(part for route in routes for part in route_part(route)),
         *bodies_part(routes),
-        *answers_part([*app.router.routes, *routes]),
+        *answers_part([*app.router.routes, *health.router.routes, *routes]),
     ]
 
 

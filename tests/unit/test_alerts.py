@@ -98,7 +98,7 @@ def test_each_alert_is_raised_when_it_should_be():
 
 
 def test_dashboards_are_what_grafana_reads():
-    assert {path.stem for path in DASHBOARDS} == {"overview", "queues", "tasks", "workers"}
+    assert {path.stem for path in DASHBOARDS} == {"overview", "queues", "tasks", "workers", "health"}
     for path in DASHBOARDS:
         board = json.loads(path.read_text())
         assert board["uid"] and board["schemaVersion"] >= 36 and len(board["panels"]) > 3

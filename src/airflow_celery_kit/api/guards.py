@@ -17,6 +17,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
 from airflow_celery_kit.api.actions import note, plain
+from airflow_celery_kit.api.answers.guards import (
+    BreakerChanged,
+    Breakers,
+    Limit,
+    LimitResumed,
+    Limits,
+    LimitSuspended,
+    Waits,
+)
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
 from airflow_celery_kit.api.records import ReaderDep, VisibleDep, task_record
 from airflow_celery_kit.guards import reader
@@ -33,7 +42,6 @@ TRIP = text("SELECT kit.breaker_trip(:guard, :token, :who, :reason, :seconds)")
 RESET = text("SELECT kit.breaker_reset(:guard, :token, :who, :reason)")
 KNOWN = text("SELECT 1 FROM kit.guard WHERE id = :guard")
 Named = Annotated[str, Path(min_length=1, max_length=400)]
-Found = dict[str, Any]
 
 
 class Reason(BaseModel):
@@ -55,20 +63,20 @@ class Trip(OfBreaker):
     seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
 
 
-@router.get("/limits", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/limits", dependencies=[MAY_READ], response_model=Limits, responses=UNCHANGED)
 def limits(answer: AnswerDep, session: SessionDep) -> Response:
     """Return every limit with what it holds and what waits; names that Dags use and nobody defines; what is wrong with file and guards."""
     return answer(reader.limits(session))
 
 
-@router.get("/limits/{limit}", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/limits/{limit}", dependencies=[MAY_READ], response_model=Limit, responses=UNCHANGED)
 def limit(limit: Named, answer: AnswerDep, session: SessionDep) -> Response:
     """Return one limit."""
     return answer(one(reader.limits(session)["limits"], limit, "limit"))
 
 
 @router.post("/limits/{limit}/suspend", dependencies=[MAY_CHANGE])
-def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> Found:
+def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> LimitSuspended:
     """Let nothing of a limit begin until it is resumed; what was scheduled or queued waits again, what runs finishes.
 
     `dag:ID`, `task:DAG.TASK`, `pool:NAME` and `queue:NAME` suspend what has no limit of its own.
@@ -81,11 +89,11 @@ def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUser
     if taken is None:
         raise HTTPException(409, f"{limit} is suspended already: resume it first to change the reason")
     note("kit_suspend_limit", user, session, extra={"limit": limit, "reason": body.reason})
-    return {"limit": limit, "suspended": True, "taken_back": taken}
+    return LimitSuspended(limit=limit, suspended=True, taken_back=taken)
 
 
 @router.post("/limits/{limit}/resume", dependencies=[MAY_CHANGE])
-def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> Found:
+def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> LimitResumed:
     """Let what waits for a suspended limit begin again."""
     guard = f"limit {limit}"
     if not session.execute(KNOWN, {"guard": guard}).scalar():
@@ -94,16 +102,16 @@ def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserD
     if waiting is None:
         raise HTTPException(409, f"{limit} is not suspended")
     note("kit_resume_limit", user, session, extra={"limit": limit, "reason": body.reason})
-    return {"limit": limit, "suspended": False, "waiting": waiting}
+    return LimitResumed(limit=limit, suspended=False, waiting=waiting)
 
 
-@router.get("/breakers", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/breakers", dependencies=[MAY_READ], response_model=Breakers, responses=UNCHANGED)
 def breakers(answer: AnswerDep, session: SessionDep) -> Response:
     """Return every breaker: `closed`, `open` until a time, or `half-open` while one task tries it out; why, since when, and how many wait."""
     return answer({"breakers": reader.breakers(session)})
 
 
-@router.get("/breakers/{breaker}", dependencies=[MAY_READ], response_model=Found, responses=UNCHANGED)
+@router.get("/breakers/{breaker}", dependencies=[MAY_READ], response_model=Breakers, responses=UNCHANGED)
 def breaker(breaker: Named, answer: AnswerDep, session: SessionDep) -> Response:
     """Return one breaker, with each of its tokens."""
     found = [row for row in reader.breakers(session) if row["name"] == breaker]
@@ -112,27 +120,27 @@ def breaker(breaker: Named, answer: AnswerDep, session: SessionDep) -> Response:
 
 
 @router.post("/breakers/{breaker}/trip", dependencies=[MAY_CHANGE])
-def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserDep) -> Found:
+def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserDep) -> BreakerChanged:
     """Open a breaker, for its own time or for so many seconds; what was let in and has not begun waits again."""
     values = {"token": body.token, "seconds": body.seconds, **said(breaker, body, user)}
     if session.execute(TRIP, values).scalar() is None:
         raise HTTPException(404, f"there is no breaker {breaker}")
     note("kit_trip_breaker", user, session, extra={"breaker": breaker, "reason": body.reason})
-    return {"breaker": breaker, "token": body.token, "state": "open"}
+    return BreakerChanged(breaker=breaker, token=body.token, state="open")
 
 
 @router.post("/breakers/{breaker}/reset", dependencies=[MAY_CHANGE])
-def reset_breaker(breaker: Named, body: OfBreaker, session: SessionDep, user: GetUserDep) -> Found:
+def reset_breaker(breaker: Named, body: OfBreaker, session: SessionDep, user: GetUserDep) -> BreakerChanged:
     """Close a breaker that is open or half-open."""
     if not session.execute(KNOWN, {"guard": f"breaker {breaker}"}).scalar():
         raise HTTPException(404, f"there is no breaker {breaker}")
     if session.execute(RESET, {"token": body.token, **said(breaker, body, user)}).scalar() is None:
         raise HTTPException(409, f"{breaker} is closed: there is nothing to reset")
     note("kit_reset_breaker", user, session, extra={"breaker": breaker, "reason": body.reason})
-    return {"breaker": breaker, "token": body.token, "state": "closed"}
+    return BreakerChanged(breaker=breaker, token=body.token, state="closed")
 
 
-@router.get("/tasks/{id}/waits", dependencies=[MAY_READ_TASKS], response_model=Found, responses=UNCHANGED)
+@router.get("/tasks/{id}/waits", dependencies=[MAY_READ_TASKS], response_model=Waits, responses=UNCHANGED)
 def task_waits(id: UUID, answer: AnswerDep, session: SessionDep, journal: ReaderDep, dags: VisibleDep) -> Response:
     """Return what limit or breaker a task waits for, in one sentence, and since when; null where none keeps it out."""
     task_record(journal, dags, id)

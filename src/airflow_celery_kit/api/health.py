@@ -6,11 +6,13 @@ from typing import Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import requires_access_view
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
 from airflow_celery_kit.api import snapshot
+from airflow_celery_kit.api.answers.health import Health
+from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.core.health import State, Verdict, report
 
 router = APIRouter()
@@ -19,10 +21,10 @@ NEVER = "no controller has looked yet: one runs in the kit's own stacks"
 CURE = "see 'kit status' and 'kit logs airflow-controller'"
 
 
-@router.get("/health", dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))])
-def health(session: SessionDep) -> dict[str, Any]:
+@router.get("/health", dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))], response_model=Health)
+def health(session: SessionDep) -> Response:
     """Return the state of everything, the worst first: since when, why, and what to do. Verdicts that nobody renews are Unhealthy."""
-    return answer(snapshot.read(session, WHAT), time.time())
+    return as_it_is(answer(snapshot.read(session, WHAT), time.time()))
 
 
 def answer(seen: snapshot.Snapshot | None, now: float) -> dict[str, Any]:

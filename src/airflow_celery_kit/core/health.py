@@ -22,6 +22,11 @@ class State(StrEnum):
         return list(State).index(self)
 
     @property
+    def word(self) -> str:
+        """Its name in config/limits.yaml."""
+        return self.value.lower().replace(" ", "_")
+
+    @property
     def fails(self) -> bool:
         """Whether what depends on it cannot do its work."""
         return self.rank >= State.UNHEALTHY.rank
@@ -102,7 +107,7 @@ def judge(held: Held | None, check: str, finding: Finding, at: float, confirm: i
     return replace(held, other=finding.state, looks=looks)
 
 
-def worst(verdicts: Iterable[Verdict]) -> State:
+def worst(verdicts: Iterable[Verdict | Finding]) -> State:
     """Return the state of the whole: that of its worst part."""
     return max((one.state for one in verdicts), key=lambda state: state.rank, default=State.HEALTHY)
 

@@ -237,9 +237,13 @@ BEGIN
         END IF;
         PERFORM kit.guard_hold(ti, (asked.guard).id, asked.token, asked.cause, CASE WHEN asked.cause <> 'rate' THEN asked.until END);
         RETURN NULL;
-    EXCEPTION WHEN OTHERS THEN
-        PERFORM kit.guard_wrong(NEW.id, SQLERRM);
-        RETURN NEW;
+    EXCEPTION
+        -- Somebody else was at the same rows: not asked is not let in.
+        WHEN deadlock_detected OR lock_not_available OR serialization_failure THEN
+            RETURN NULL;
+        WHEN OTHERS THEN
+            PERFORM kit.guard_wrong(NEW.id, SQLERRM);
+            RETURN NEW;
     END;
 END
 $$;

@@ -67,7 +67,7 @@ BEGIN
     lately := array(SELECT one FROM unnest(b.trips) AS one WHERE one > at - interval '5 min') || at;
     loud := CASE WHEN cardinality(lately) >= 3 THEN at + interval '30 min' ELSE b.loud_until END;
     UPDATE kit.breaker SET state = 'open', failed_at = '{}', verdicts = '{}', reason = why, who = by_whom, since = at, probe = NULL,
-        openings = b.openings + 1, trips = lately, loud_until = loud,
+        openings = b.openings + 1, trips = lately, trips_ever = b.trips_ever + 1, loud_until = loud,
         until = at + make_interval(secs => least(coalesce(seconds, kit.breaker_seconds(rule.open_for, rule.growth, rule.open_most, b.openings + 1)), 1e9))
     WHERE guard = which AND token = whose;
     PERFORM kit.guard_tell(which, whose, CASE WHEN loud > at THEN 'error' ELSE 'warning' END, 'breaker_open', why, by_whom);
@@ -146,7 +146,7 @@ BEGIN
 END
 $$;
 
--- Health checks tell what they found: every breaker that goes by the check counts it. Call it for each verdict, healthy ones too.
+-- Health checks tell what they found: every breaker that goes by the check counts it. Called for each look that one counts (health/breakers.py).
 CREATE OR REPLACE FUNCTION kit.breaker_verdict(name text, state text, at timestamptz DEFAULT clock_timestamp()) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE

@@ -132,20 +132,26 @@ BEGIN
 END
 $$;
 
--- What is of no use any more. A row that is left over takes no slot; it only takes room.
+-- What is of no use any more, but what somebody else is at. A row that is left over takes no slot; it only takes room.
 CREATE OR REPLACE FUNCTION kit.guards_tidy() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    DELETE FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min'
-        AND NOT EXISTS (SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred'));
-    DELETE FROM kit.held WHERE NOT EXISTS (
-        SELECT FROM task_instance AS ti WHERE ti.id = held.task AND (ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule')));
-    DELETE FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
-        OR (state = 'closed' AND cardinality(failed_at) = 0 AND cardinality(trips) = 0 AND since < clock_timestamp() - interval '1 day'
-            AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token));
+    DELETE FROM kit.admitted WHERE (task, guard) IN (
+        SELECT task, guard FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min' AND NOT EXISTS (
+            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')
+        ) FOR UPDATE SKIP LOCKED);
+    DELETE FROM kit.held WHERE task IN (
+        SELECT task FROM kit.held WHERE NOT EXISTS (
+            SELECT FROM task_instance AS ti WHERE ti.id = held.task AND (ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule'))
+        ) FOR UPDATE SKIP LOCKED);
+    DELETE FROM kit.breaker WHERE (guard, token) IN (
+        SELECT guard, token FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
+            OR (state = 'closed' AND cardinality(failed_at) = 0 AND cardinality(trips) = 0 AND since < clock_timestamp() - interval '1 day'
+                AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token))
+        FOR UPDATE SKIP LOCKED);
     DELETE FROM kit.guard_said WHERE NOT EXISTS (SELECT FROM serialized_dag WHERE serialized_dag.dag_id = guard_said.dag_id);
     DELETE FROM kit.guard WHERE origin = 'dag' AND NOT EXISTS (
         SELECT FROM kit.guard_said WHERE said -> guard.kind ? guard.name);
-    DELETE FROM kit.rate WHERE next < clock_timestamp() - interval '1 day';
+    DELETE FROM kit.rate WHERE (guard, token) IN (SELECT guard, token FROM kit.rate WHERE next < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED);
     DELETE FROM kit.guard_event WHERE at < clock_timestamp() - interval '7 days';
     DELETE FROM kit.guard_fault WHERE at < clock_timestamp() - interval '7 days';
 END

@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS kit.breaker (
     reason text NOT NULL DEFAULT '', who text, since timestamptz NOT NULL DEFAULT clock_timestamp(), until timestamptz, openings integer NOT NULL DEFAULT 0,
     probe uuid, trips timestamptz[] NOT NULL DEFAULT '{}', loud_until timestamptz NOT NULL DEFAULT '-infinity', PRIMARY KEY (guard, token)
 );
+-- How often it has opened: for those that count. What a row that is cleared away has counted is kept for its guard.
+ALTER TABLE kit.breaker ADD COLUMN IF NOT EXISTS trips_ever bigint NOT NULL DEFAULT 0;
+CREATE TABLE IF NOT EXISTS kit.guard_trip (guard text PRIMARY KEY, trips bigint NOT NULL);
 CREATE INDEX IF NOT EXISTS kit_withdrawal_task ON kit.withdrawal (task);
 -- What the controller has to say in its log.
 CREATE TABLE IF NOT EXISTS kit.guard_event (

@@ -70,6 +70,8 @@ class Canary(Check):
         self.clock = clock
         self.flights: dict[str, Flight] = {}
         self.looked = 0.0
+        # What the last one of each queue took, in seconds.
+        self.seconds: dict[str, float] = {}
 
     def look(self, broker: Any) -> Iterable[Finding]:
         """Return a finding for each queue; send what is due."""
@@ -81,6 +83,7 @@ class Canary(Check):
         for queue in set(self.flights) - served:
             take_back(broker, queue)
             del self.flights[queue]
+            self.seconds.pop(queue, None)
         return [self._of(queue, broker, reports) for queue in sorted(served)]
 
     def _of(self, queue: str, broker: Any, reports: Mapping[str, Any]) -> Finding:
@@ -93,6 +96,7 @@ class Canary(Check):
         free = free_slots(queue, reports)
         if flight.took is None and (back := found(queue, flight.id, reports)):
             flight.took, flight.lost = back, 0
+            self.seconds[queue] = back
         if flight.took is not None:
             took = flight.took
             if now - flight.sent >= EVERY_SECONDS:

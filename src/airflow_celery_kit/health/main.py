@@ -21,6 +21,7 @@ from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.sight import Connections
 from airflow_celery_kit.core.health import Finding, Held, State, Verdict, judge
 from airflow_celery_kit.health import table
+from airflow_celery_kit.health.breakers import Breakers
 from airflow_celery_kit.health.canary import Canary
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.health.looking import Looker
@@ -33,6 +34,8 @@ WRITE_SECONDS = 5.0
 HOLD_SECONDS = 3.0
 # A look that says otherwise than the verdict is soon followed by the one that confirms it.
 AGAIN_SECONDS = 3.0
+# While a breaker counts what a check finds, so that even ten looks are made within ten seconds.
+HURRY_SECONDS, HURRIED_TURN_SECONDS = 0.3, 0.1
 READ = "SELECT facts FROM kit.seen WHERE what = 'health'"
 
 
@@ -43,13 +46,18 @@ class Health:
     lookers: list[Looker]
     say: Say
     held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    breakers: Breakers = field(default_factory=Breakers)
 
     def turn(self, now: float, at: float) -> bool:
         """Take up what was found since the last turn; return whether a verdict has changed."""
         before = {key: one.verdict.state for key, one in self.held.items()}
         for looker in self.lookers:
-            if (found := looker.step(now)) is not None and self.take(looker.check, found, at):
+            if (found := looker.step(now)) is None:
+                continue
+            if self.take(looker.check, found, at):
                 looker.due = min(looker.due, now + AGAIN_SECONDS)
+            if self.breakers.hear(looker.check.name, found):
+                looker.due = min(looker.due, now + HURRY_SECONDS)
         return before != {key: one.verdict.state for key, one in self.held.items()}
 
     def take(self, check: Check, found: list[Finding], at: float) -> bool:
@@ -73,6 +81,12 @@ class Health:
     def verdicts(self) -> list[Verdict]:
         """Return what holds."""
         return [one.verdict for one in self.held.values()]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is kept for whoever asks: the verdicts, and what the last canary of each queue took, in seconds."""
+        canaries = [one.check for one in self.lookers if isinstance(one.check, Canary)]
+        took = {queue: round(seconds, 6) for one in canaries for queue, seconds in list(one.seconds.items())}
+        return {"verdicts": [one.as_dict() for one in self.verdicts()], "canary_seconds": took}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Go on from what another controller knew."""
@@ -102,8 +116,13 @@ class Loop:
         self._lead(now)
         if self.token is not None and (changed or now - self.written >= WRITE_SECONDS):
             self.written = now
-            facts = {"verdicts": [one.as_dict() for one in self.health.verdicts()]}
-            seen.write(WHAT, facts, self._lease().fenced)
+            seen.write(WHAT, self.health.facts(), self._lease().fenced)
+        if self.token is not None:
+            self.health.breakers.tell(self.connections.metadata, self._lease().fenced)
+
+    def pause(self) -> float:
+        """Return the seconds until the next turn."""
+        return HURRIED_TURN_SECONDS if self.health.breakers.hurry else TURN_SECONDS
 
     def _lease(self) -> Lease:
         return Lease(self.connections.metadata, WHAT, instance.name(), self.token)
@@ -129,7 +148,7 @@ class Loop:
             except Exception as problem:
                 self.health.say("fails", what=WHAT, reason=f"{type(problem).__name__}: {problem}")
                 self.connections.drop()
-            time.sleep(TURN_SECONDS)
+            time.sleep(self.pause())
 
     def start(self) -> None:
         """Turn for ever in a thread of its own."""

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from airflow_celery_kit.api.metrics.guards import GUARDS
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.guarding import Guarding
 from airflow_celery_kit.controller.ranges import Ranges
@@ -116,6 +117,28 @@ def test_what_happens_to_a_breaker_is_said_once_with_its_level_and_reason(airflo
     look(guarding, metadata)
     told = [(facts["level"], facts["reason"]) for event, facts in guarding.said if event == "breaker_open"]
     assert told == [("warning", "trip 0"), ("warning", "trip 1"), ("error", "trip 2")]
+
+
+def test_what_a_breaker_that_is_cleared_away_has_counted_is_kept(airflow, metadata, guarding):
+    def trips():
+        return airflow.query(GUARDS.text)[0][-1]
+
+    guarding.path.write_text("breakers: {crm: {when: {}, per: dag}}")
+    look(guarding, metadata)
+    assert trips() == 0
+    for dag in ("sales", "stock", "sales"):
+        airflow.query("SELECT kit.breaker_trip('breaker crm', %s, 'anna', 'it moves')", dag)
+    assert trips() == 3
+    airflow.query(
+        "UPDATE kit.breaker SET state = 'closed', trips = '{}', since = now() - interval '2 days' WHERE token = 'sales'"
+    )
+    look(guarding, metadata, now=100.0)
+    assert airflow.query("SELECT token FROM kit.breaker") == [("stock",)] and trips() == 3
+    airflow.query("SELECT kit.breaker_trip('breaker crm', 'sales', 'anna', 'it moves')")
+    assert trips() == 4
+    guarding.path.write_text("")
+    look(guarding, metadata, now=200.0)
+    assert airflow.query("SELECT * FROM kit.guard_trip") == []
 
 
 def test_health_checks_open_a_breaker(airflow):

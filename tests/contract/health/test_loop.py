@@ -72,6 +72,10 @@ def test_verdicts_are_kept_and_change_with_what_is_so(loop, measured, reports, t
     measured.valkey.delete("kit:worker:worker-1")
     measured.valkey.set("kit:left:worker-1", "told")
     turn_until(loop, measured, lambda seen: "worker-1" not in seen)
+    canary = next(one.check for one in loop.health.lookers if one.check.name == "canary")
+    canary.seconds["default"] = 0.25
+    read = "SELECT facts -> 'canary_seconds' FROM kit.seen WHERE what = 'health'"
+    turn_until(loop, measured, lambda _: measured.query(read, **METADATA) == [({"default": 0.25},)])
 
 
 def test_only_who_leads_looks_and_who_takes_over_goes_on(loop, measured, reports, controller, monkeypatch):

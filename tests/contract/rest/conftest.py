@@ -19,6 +19,8 @@ import pytest
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.controller.queues import queue_facts
 from airflow_celery_kit.controller.waiting import Due
+from airflow_celery_kit.core.guards.file import parse
+from airflow_celery_kit.core.health import Verdict
 from airflow_celery_kit.journal.outbox import OutboxSupply
 from airflow_celery_kit.journal.sink import Sink
 from airflow_celery_kit.runtimes import services
@@ -78,6 +80,8 @@ SEEN = """
 INSERT INTO kit.seen (what, at, facts) VALUES ('queues', now() - make_interval(secs => %s), %s)
 ON CONFLICT (what) DO UPDATE SET at = excluded.at, facts = excluded.facts
 """
+JUDGED = SEEN.replace("'queues'", "'health'")
+RULES = "limits: {crm-db: {slots: 2, when: {dag: sales}}}\nbreakers: {crm: {when: {dag: sales}}}"
 WORKER = "airflow-worker-1"
 QUEUE = queue_facts("default", [{"step": 3, "waiting": 2, "oldest_seconds": None}], 4, Due(1, 2.5))
 
@@ -202,3 +206,23 @@ def seen(server: Server) -> Iterator[Callable[..., None]]:
     yield write
     server.query("DELETE FROM kit.worker_order")
     server.query("DELETE FROM kit.seen")
+
+
+@pytest.fixture
+def judged(server: Server) -> Iterator[Callable[..., None]]:
+    """Writes verdicts as the controller does, so many seconds ago."""
+
+    def write(*verdicts: Verdict, age: float = 0, **more: Any) -> None:
+        server.query(JUDGED, age, json.dumps({"verdicts": [one.as_dict() for one in verdicts], **more}))
+
+    yield write
+    server.query("DELETE FROM kit.seen")
+
+
+@pytest.fixture
+def guards(server: Server) -> Iterator[Server]:
+    """A limit and a breaker for the one Dag."""
+    server.query("SELECT kit.guards_apply(%s)", json.dumps(parse(RULES).rows()))
+    yield server
+    server.query("SELECT kit.guards_apply('[]')")
+    server.query("TRUNCATE kit.breaker, kit.guard_event, kit.held, kit.admitted, kit.guard_suspended")

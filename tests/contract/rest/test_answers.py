@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+from airflow_celery_kit.core.health import State, Verdict
 from airflow_celery_kit.core.journal.events import Event, Kind, Source, Subject
 from airflow_celery_kit.journal.sink import Sink
 from tests.contract.rest.conftest import WORKER
 
-# What only Airflow, the task's own code or OpenAPI gives names to.
+# What only Airflow, the task's own code, the words of limits.yaml or OpenAPI give names to.
 FREE = {
     "Run.conf",
     "RunRecord.conf",
@@ -21,19 +23,28 @@ FREE = {
     "Attempt.result",
     "AttemptRecord.result",
     "Input.fields",
+    "Limit.rule",
+    "Breaker.rule",
     "Document.info",
     "Document.paths",
     "Document.components",
 }
 NAMED = re.compile('"#/components/schemas/([^"]+)"')
 RUN, TASK = "/workflows/{dag_id}/{run_id}", "/tasks/{id}"
+GUARDS = ("/limits", "/limits/{limit}", "/breakers", "/breakers/{breaker}", f"{TASK}/waits")
 READ = (
-    "/openapi.json", "/queues", "/metrics", "/workers", "/overview", "/tasks", TASK, f"{TASK}/events", "/workflows", RUN, "/console/{file}"
+    "/openapi.json", "/queues", "/metrics", "/workers", "/health", "/overview", "/tasks", TASK, f"{TASK}/events", "/workflows", RUN,
+    *GUARDS, "/console/{file}",
 )  # fmt: skip
+WHY = {"reason": "the CRM moves"}
 # In an order in which each is possible; the last column is the body.
 DONE: tuple[tuple[str, Any], ...] = (
     ("/workers/{name}/drain", None),
     ("/workers/{name}/resume", None),
+    ("/limits/{limit}/suspend", WHY),
+    ("/limits/{limit}/resume", WHY),
+    ("/breakers/{breaker}/trip", WHY),
+    ("/breakers/{breaker}/reset", WHY),
     ("/workflows", {"dag_id": "sales"}),
     (f"{RUN}/pause", None),
     (f"{RUN}/resume", None),
@@ -149,18 +160,29 @@ def say_everything(server, task: dict[str, Any]) -> None:
     sink.drop()
 
 
-def test_each_answer_of_a_real_database_is_what_the_document_says(server, seen, document):
+def test_each_answer_of_a_real_database_is_what_the_document_says(server, seen, guards, judged, document):
     seen()
+    judged(Verdict("clock", "worker-1", State.DEGRADED, time.time(), "it is late", "set it"))
     run = server.start()
     task = server.kit("/tasks", params={"run_id": run}).json()["tasks"][0]
     say_everything(server, task)
-    places = {"id": task["id"], "dag_id": "sales", "run_id": run, "file": "console.js", "name": WORKER}
+    # So that the guards hold something.
+    server.query("UPDATE task_instance SET state = 'scheduled' WHERE id = %s", task["id"])
+    places = {
+        "id": task["id"],
+        "dag_id": "sales",
+        "run_id": run,
+        "file": "console.js",
+        "name": WORKER,
+        "limit": "crm-db",
+        "breaker": "crm",
+    }
     for path in READ:
         check(document, "GET", path, server.kit(path.format(**places)))
     for path, body in DONE:
         check(document, "POST", path, server.kit(path.format(**places), "POST", json=body))
         server.carry()
-        for shown in ("/workers", TASK, f"{TASK}/events", RUN):
+        for shown in ("/workers", TASK, f"{TASK}/events", RUN, *GUARDS):
             check(document, "GET", shown, server.kit(shown.format(**places)))
         places["id"] = server.kit("/tasks", params={"run_id": run, "task_id": task["task_id"]}).json()["tasks"][0]["id"]
     asked = {("GET", path) for path in READ} | {("POST", path) for path, _ in DONE}
@@ -176,3 +198,18 @@ def test_a_record_has_every_column_of_its_table_and_may_be_null_where_that_may(s
     nullable = {field for field, one in fields.items() if {"type": "null"} in one.get("anyOf", ())}
     # Whose Dag is not known, nobody may see.
     assert nullable - more == {column for column, may_be in columns.items() if may_be} - {"dag_id"} - more
+
+
+def test_what_guards_hold_and_why_is_in_their_answers(server, guards, document):
+    """The comparison above would be worth little if nothing were held."""
+    run = server.start()
+    id = server.kit("/tasks", params={"run_id": run, "task_id": "extract"}).json()["tasks"][0]["id"]
+    server.query("UPDATE task_instance SET state = 'scheduled' WHERE id = %s", id)
+    server.kit("/limits/crm-db/suspend", "POST", json=WHY).raise_for_status()
+    server.kit("/breakers/crm/trip", "POST", json=WHY).raise_for_status()
+    answers = {path: server.kit(path.format(id=id, limit="crm-db", breaker="crm")) for path in GUARDS}
+    limit, waits = answers["/limits/{limit}"].json(), answers[f"{TASK}/waits"].json()
+    assert limit["tokens"] == [{"token": "", "taken": 0, "waiting": 1}] and limit["suspended"] and waits["since"]
+    assert answers["/breakers/{breaker}"].json()["breakers"][0]["until"]
+    for path, answer in answers.items():
+        check(document, "GET", path, answer)

@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 
 from airflow_celery_kit.core.guards.file import parse
-from tests.contract.rest.conftest import WORKER
-from tests.contract.rest.test_guards import RULES
+from tests.contract.rest.conftest import RULES, WORKER
 
 SECONDS = 150
 JSON = {"Content-Type": "application/json"}

@@ -4,19 +4,6 @@ import json
 
 import pytest
 
-from airflow_celery_kit.core.guards.file import parse
-
-RULES = "limits: {crm-db: {slots: 2, when: {dag: sales}}}\nbreakers: {crm: {when: {dag: sales}}}"
-
-
-@pytest.fixture
-def guards(server):
-    """A limit and a breaker for the one Dag."""
-    server.query("SELECT kit.guards_apply(%s)", json.dumps(parse(RULES).rows()))
-    yield server
-    server.query("SELECT kit.guards_apply('[]')")
-    server.query("TRUNCATE kit.breaker, kit.guard_event, kit.held, kit.admitted, kit.guard_suspended")
-
 
 def only(answer, name):
     """The one row of a list."""

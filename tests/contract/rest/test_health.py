@@ -4,26 +4,9 @@ import json
 import time
 
 import httpx
-import pytest
 
 from airflow_celery_kit import versions
 from airflow_celery_kit.core.health import State, Verdict
-
-WRITE = """
-INSERT INTO kit.seen (what, at, facts) VALUES ('health', now() - make_interval(secs => %s), %s)
-ON CONFLICT (what) DO UPDATE SET at = excluded.at, facts = excluded.facts
-"""
-
-
-@pytest.fixture
-def judged(server):
-    """Writes verdicts as the controller does, so many seconds ago."""
-
-    def write(*verdicts: Verdict, age: float = 0) -> None:
-        server.query(WRITE, age, json.dumps({"verdicts": [one.as_dict() for one in verdicts]}))
-
-    yield write
-    server.query("DELETE FROM kit.seen")
 
 
 def verdict(state: State, check: str = "broker", vital: bool = False) -> Verdict:

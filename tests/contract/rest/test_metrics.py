@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from airflow_celery_kit.api.metrics import FAMILIES
 from airflow_celery_kit.controller import counting
+from airflow_celery_kit.core.health import State, Verdict
 from tests.contract.servers import REPOSITORY, free_ports, wait_for
 
 
@@ -56,6 +57,34 @@ def test_what_happened_is_in_it(counted):
     assert 'kit_runs_ended_total{dag_id="sales",state="success"}' in text
     assert 'kit_worker_memory_bytes{worker="airflow-worker-1"} 1.23456789e+08' in text
     assert "kit_journal_up 1.0" in text and "kit_journal_waiting_events 0.0" in text
+
+
+def test_what_guards_hold_and_how_well_everything_is_is_in_it(counted, guards, judged):
+    judged(
+        *(Verdict("workers", f"w{state.rank}", state, 0, "") for state in (State.HEALTHY, State.UNHEALTHY)),
+        Verdict("clock", "w0", State.DEGRADED, 0, "", vital=True),
+        canary_seconds={"default": 0.25},
+    )
+    run, body = guards.start(), {"reason": "the CRM moves"}
+    query = "UPDATE task_instance SET state = 'scheduled' WHERE run_id = %s AND task_id = 'extract'"
+    guards.query(query, run)
+    first = guards.kit("/metrics").text.splitlines()
+    for path in ("/limits/crm-db/suspend", "/breakers/crm/trip", "/breakers/crm/reset", "/breakers/crm/trip"):
+        guards.kit(path, "POST", json=body).raise_for_status()
+    second = guards.kit("/metrics").text.splitlines()
+    guards.kit("/limits/crm-db/resume", "POST", json=body).raise_for_status()
+    guards.query(query, run)
+    third = guards.kit("/metrics").text.splitlines()
+    limit, breaker = 'kit_limit_{}{{limit="crm-db"}} {}', 'kit_breaker_{}{{breaker="crm"}} {}'
+    closed, opened = (f'kit_breaker_state{{breaker="crm",state="{state}"}} ' for state in ("closed", "open"))
+    for text, expected in (
+        (first, (limit.format("slots", "2.0"), limit.format("taken_tasks", "1.0"), breaker.format("trips_total", "0.0"), f"{closed}1.0")),
+        (second, (limit.format("suspended", "1.0"), limit.format("waiting_tasks", "1.0"), breaker.format("trips_total", "2.0"), f"{opened}1.0")),
+        (third, (limit.format("waiting_tasks", "0.0"), breaker.format("waiting_tasks", "1.0"), f"{closed}0.0")),
+        (third, ('kit_health_state{check="workers"} 3.0', 'kit_health_state{check="clock"} 1.0', "kit_health_ready 1.0")),
+        (third, ('kit_canary_seconds{queue="default"} 0.25',)),
+    ):  # fmt: skip
+        assert set(expected) <= set(text), set(expected) - set(text)
 
 
 def test_two_scrapes_without_news_say_the_same(counted):

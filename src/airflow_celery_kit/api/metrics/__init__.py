@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from airflow_celery_kit.api import snapshot
-from airflow_celery_kit.api.metrics import controllers, housekeeping, queues, tasks, workers
+from airflow_celery_kit.api.metrics import controllers, guards, health, housekeeping, queues, tasks, workers
 from airflow_celery_kit.api.metrics.families import Collector, Family
 from airflow_celery_kit.journal.reader import Reader
 
@@ -17,6 +17,8 @@ FAMILIES: dict[str, Family] = {
     **tasks.FAMILIES,
     **controllers.FAMILIES,
     **housekeeping.FAMILIES,
+    **guards.FAMILIES,
+    **health.FAMILIES,
 }
 
 
@@ -29,5 +31,7 @@ def collector(session: Any, journal: Reader | None) -> Collector:
         tasks.samples(journal),
         controllers.samples(session),
         housekeeping.samples(session),
+        guards.samples(session),
+        health.samples(session),
     )
     return Collector(FAMILIES, found)
