@@ -11,7 +11,7 @@ from airflow_celery_kit.api.snapshot import answer
 from airflow_celery_kit.journal.reader import MOST, PAGE
 from reference.answers import answers_part, bodies_part, linked, type_of
 from reference.examples import EXAMPLE_SNAPSHOT
-from reference.markdown import json_block, listed, page
+from reference.markdown import code, json_block, listed, page
 
 # Neither password nor token stands in an argument, which `ps` shows.
 LOGIN = """\

@@ -143,11 +143,17 @@ BEGIN
         SELECT task FROM kit.held WHERE NOT EXISTS (
             SELECT FROM task_instance AS ti WHERE ti.id = held.task AND (ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule'))
         ) FOR UPDATE SKIP LOCKED);
-    DELETE FROM kit.breaker WHERE (guard, token) IN (
-        SELECT guard, token FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
-            OR (state = 'closed' AND cardinality(failed_at) = 0 AND cardinality(trips) = 0 AND since < clock_timestamp() - interval '1 day'
-                AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token))
-        FOR UPDATE SKIP LOCKED);
+    WITH gone AS (
+        DELETE FROM kit.breaker WHERE (guard, token) IN (
+            SELECT guard, token FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
+                OR (state = 'closed' AND cardinality(failed_at) = 0 AND cardinality(trips) = 0 AND since < clock_timestamp() - interval '1 day'
+                    AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token))
+            FOR UPDATE SKIP LOCKED
+        ) RETURNING guard, trips_ever
+    )
+    INSERT INTO kit.guard_trip AS known SELECT guard, sum(trips_ever) FROM gone WHERE trips_ever > 0 GROUP BY guard
+    ON CONFLICT (guard) DO UPDATE SET trips = known.trips + excluded.trips;
+    DELETE FROM kit.guard_trip WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = guard_trip.guard);
     DELETE FROM kit.guard_said WHERE NOT EXISTS (SELECT FROM serialized_dag WHERE serialized_dag.dag_id = guard_said.dag_id);
     DELETE FROM kit.guard WHERE origin = 'dag' AND NOT EXISTS (
         SELECT FROM kit.guard_said WHERE said -> guard.kind ? guard.name);
