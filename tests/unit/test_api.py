@@ -35,8 +35,9 @@ class Session:
         self.row = row or None
 
     def execute(self, statement, values=None):
-        """Answer the query of the look; the other tables are empty."""
-        return [self.row] if statement is snapshot.READ and self.row else []
+        """Answer the query of the look, at queues or at health; the other tables are empty."""
+        asked = statement is snapshot.READ and self.row and (values["what"] == "health") == ("verdicts" in self.row[2])
+        return [self.row] if asked else []
 
 
 NO_LOOK = Session()
@@ -199,6 +200,7 @@ def test_prometheus_reads_the_look_of_each_request(client):
     assert samples(asking) == {
         ("kit_messages_unacknowledged",): 0,
         ("kit_queues_seen_timestamp_seconds",): AT.timestamp(),
+        ("kit_health_seen_timestamp_seconds",): 0,
     }  # fmt: skip
 
 
@@ -212,8 +214,9 @@ def test_empty_steps_are_nought_and_what_nobody_knows_is_left_out(client):
     assert ("kit_queue_slots", "heavy") not in found
 
 
-def test_metrics_without_a_look_have_the_time_alone(client):
-    assert samples(client(Manager(allowed=True))) == {("kit_queues_seen_timestamp_seconds",): 0}
+def test_metrics_without_a_look_have_the_times_alone(client):
+    times = ("kit_queues_seen_timestamp_seconds", "kit_health_seen_timestamp_seconds")
+    assert samples(client(Manager(allowed=True))) == {(name,): 0 for name in times}
 
 
 def test_labels_cannot_break_the_format(client):
