@@ -50,7 +50,7 @@ VALUES (:kind, 'operator', :task, :dag_id, :run_id, :task_id, :map_index, :attem
 """)
 PAUSE = text("INSERT INTO kit.paused (dag_id, run_id, who) VALUES (:dag_id, :run_id, :who) ON CONFLICT DO NOTHING")
 RESUME = text("DELETE FROM kit.paused WHERE dag_id = :dag_id AND run_id = :run_id")
-# What a person ends says nothing of a service (guards/admission.sql).
+# What a person ends says nothing of a service (guards/sending.sql).
 BY_HAND = text("SELECT set_config('kit.by_hand', :who, true)")
 # As wake.sql does for a task that has ended.
 WAKE = text("SELECT pg_notify('kit_wake', :run)")

@@ -1,0 +1,72 @@
+-- Who is sent, and who leaves: triggers on task instances, within the transaction that sends or ends a task.
+-- A breaker that has opened since a task was let in keeps it from being sent. The lock is shared and short, and nobody waits for it here:
+-- whoever opens the breaker waits for this transaction, and then finds what it has sent.
+CREATE OR REPLACE FUNCTION kit.guard_sent() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    let kit.admitted;
+    b kit.breaker;
+BEGIN
+    IF NOT EXISTS (SELECT FROM kit.admitted WHERE task = NEW.id) THEN
+        RETURN NEW;
+    END IF;
+    BEGIN
+        FOR let IN SELECT * FROM kit.admitted WHERE task = NEW.id AND guard LIKE 'breaker %' LOOP
+            SELECT * INTO b FROM kit.breaker WHERE guard = let.guard AND token = let.token FOR SHARE SKIP LOCKED;
+            CONTINUE WHEN FOUND AND (b.state = 'closed' OR b.probe = NEW.id);
+            PERFORM kit.guard_hold((NEW.id, NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.pool, NEW.queue), let.guard, let.token, 'taken back', NULL);
+            IF NEW.external_executor_id IS NOT NULL THEN
+                INSERT INTO kit.withdrawal (message, task) VALUES (NEW.external_executor_id, NEW.id) ON CONFLICT DO NOTHING;
+            END IF;
+            NEW.state := NULL;
+            NEW.try_number := greatest(0, NEW.try_number - 1);
+            RETURN NEW;
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        PERFORM kit.guard_wrong(NEW.id, SQLERRM);
+    END;
+    RETURN NEW;
+END
+$$;
+CREATE OR REPLACE TRIGGER kit_hold_sent BEFORE UPDATE OF state ON task_instance FOR EACH ROW
+WHEN (NEW.state = 'queued' AND OLD.state = 'scheduled') EXECUTE FUNCTION kit.guard_sent();
+
+-- A task leaves its slot by leaving the states that hold one, whatever the reason.
+CREATE OR REPLACE FUNCTION kit.guard_left() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    let kit.admitted;
+    became text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM kit.admitted WHERE task = OLD.id) THEN
+        RETURN NULL;
+    END IF;
+    IF kit.guard_active(NEW.state) THEN
+        UPDATE kit.admitted SET task = NEW.id WHERE task = OLD.id;
+        UPDATE kit.breaker SET probe = NEW.id WHERE probe = OLD.id;
+        RETURN NULL;
+    END IF;
+    became := CASE
+        WHEN NEW.state IN ('success', 'skipped', 'up_for_reschedule') THEN 'worked'
+        -- What a person marks as failed says nothing of the service.
+        WHEN NEW.state IN ('failed', 'up_for_retry') AND OLD.state IN ('running', 'deferred')
+            AND coalesce(current_setting('kit.by_hand', true), '') = '' THEN 'broke'
+        ELSE 'left'
+    END;
+    FOR let IN DELETE FROM kit.admitted WHERE task = OLD.id RETURNING * LOOP
+        BEGIN
+            IF let.guard LIKE 'breaker %' THEN
+                PERFORM kit.breaker_heard(let.guard, let.token, OLD.id, became, clock_timestamp());
+            ELSE
+                PERFORM kit.wake_held(let.guard, let.token, 2);
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            PERFORM kit.guard_wrong(OLD.id, SQLERRM);
+        END;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER kit_hold_left AFTER UPDATE OF state, id ON task_instance FOR EACH ROW
+WHEN (OLD.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred') AND (
+    OLD.id <> NEW.id OR NEW.state IS NULL OR NEW.state NOT IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')
+))
+EXECUTE FUNCTION kit.guard_left();
