@@ -1,12 +1,14 @@
 """Runs in: airflow-apiserver; the routes of limits and breakers: what they hold, and what operators do to them, with a reason on record."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import (
+    AuthManagerDep,
     GetUserDep,
     requires_access_dag,
     requires_access_pool,
@@ -41,6 +43,7 @@ RESUME = text("SELECT kit.guard_resume(:guard, :who, :reason)")
 TRIP = text("SELECT kit.breaker_trip(:guard, :token, :who, :reason, :seconds)")
 RESET = text("SELECT kit.breaker_reset(:guard, :token, :who, :reason)")
 KNOWN = text("SELECT 1 FROM kit.guard WHERE id = :guard")
+COUNTED_BY = text("SELECT token FROM kit.guard WHERE id = :guard")
 Named = Annotated[str, Path(min_length=1, max_length=400)]
 
 
@@ -63,16 +66,35 @@ class Trip(OfBreaker):
     seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
 
 
+def names_for(user: GetUserDep, manager: AuthManagerDep) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what of a row somebody is told: users, Dags and values of runs only who may change limits."""
+    return dict if manager.is_authorized_pool(method="PUT", user=user) else without_names
+
+
+def without_names(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row that names no user, Dag, run or value of one: tokens together, a mistake without its words."""
+    told = {name: None for name in ("last",) if name in row} | {name: "" for name in ("token",) if name in row}
+    if row.get("tokens"):
+        told["tokens"] = [
+            {"token": "", **{name: sum(one[name] for one in row["tokens"]) for name in ("taken", "waiting")}}
+        ]
+    return row | told
+
+
+NamesDep = Annotated[Callable[[dict[str, Any]], dict[str, Any]], Depends(names_for)]
+
+
 @router.get("/limits", dependencies=[MAY_READ], response_model=Limits, responses=UNCHANGED)
-def limits(answer: AnswerDep, session: SessionDep) -> Response:
+def limits(answer: AnswerDep, session: SessionDep, names: NamesDep) -> Response:
     """Return every limit with what it holds and what waits; names that Dags use and nobody defines; what is wrong with file and guards."""
-    return answer(reader.limits(session))
+    found = reader.limits(session)
+    return answer(found | {"limits": [names(row) for row in found["limits"]], "faults": names(found["faults"])})
 
 
 @router.get("/limits/{limit}", dependencies=[MAY_READ], response_model=Limit, responses=UNCHANGED)
-def limit(limit: Named, answer: AnswerDep, session: SessionDep) -> Response:
+def limit(limit: Named, answer: AnswerDep, session: SessionDep, names: NamesDep) -> Response:
     """Return one limit."""
-    return answer(one(reader.limits(session)["limits"], limit, "limit"))
+    return answer(names(one(reader.limits(session)["limits"], limit, "limit")))
 
 
 @router.post("/limits/{limit}/suspend", dependencies=[MAY_CHANGE])
@@ -106,22 +128,23 @@ def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserD
 
 
 @router.get("/breakers", dependencies=[MAY_READ], response_model=Breakers, responses=UNCHANGED)
-def breakers(answer: AnswerDep, session: SessionDep) -> Response:
+def breakers(answer: AnswerDep, session: SessionDep, names: NamesDep) -> Response:
     """Return every breaker: `closed`, `open` until a time, or `half-open` while one task tries it out; why, since when, and how many wait."""
-    return answer({"breakers": reader.breakers(session)})
+    return answer({"breakers": [names(row) for row in reader.breakers(session)]})
 
 
 @router.get("/breakers/{breaker}", dependencies=[MAY_READ], response_model=Breakers, responses=UNCHANGED)
-def breaker(breaker: Named, answer: AnswerDep, session: SessionDep) -> Response:
+def breaker(breaker: Named, answer: AnswerDep, session: SessionDep, names: NamesDep) -> Response:
     """Return one breaker, with each of its tokens."""
     found = [row for row in reader.breakers(session) if row["name"] == breaker]
     one(found, breaker, "breaker")
-    return answer({"breakers": found})
+    return answer({"breakers": [names(row) for row in found]})
 
 
 @router.post("/breakers/{breaker}/trip", dependencies=[MAY_CHANGE])
 def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserDep) -> BreakerChanged:
     """Open a breaker, for its own time or for so many seconds; what was let in and has not begun waits again."""
+    counted(breaker, body, session)
     values = {"token": body.token, "seconds": body.seconds, **said(breaker, body, user)}
     if session.execute(TRIP, values).scalar() is None:
         raise HTTPException(404, f"there is no breaker {breaker}")
@@ -132,8 +155,7 @@ def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserD
 @router.post("/breakers/{breaker}/reset", dependencies=[MAY_CHANGE])
 def reset_breaker(breaker: Named, body: OfBreaker, session: SessionDep, user: GetUserDep) -> BreakerChanged:
     """Close a breaker that is open or half-open."""
-    if not session.execute(KNOWN, {"guard": f"breaker {breaker}"}).scalar():
-        raise HTTPException(404, f"there is no breaker {breaker}")
+    counted(breaker, body, session)
     if session.execute(RESET, {"token": body.token, **said(breaker, body, user)}).scalar() is None:
         raise HTTPException(409, f"{breaker} is closed: there is nothing to reset")
     note("kit_reset_breaker", user, session, extra={"breaker": breaker, "reason": body.reason})
@@ -153,6 +175,17 @@ def made_for(name: str, session: Any) -> dict[str, Any]:
         return scope(name, lambda statement, value: session.execute(text(statement), {"name": value}).scalar())
     except ScopeError as problem:
         raise HTTPException(404, str(problem)) from problem
+
+
+def counted(breaker: str, body: OfBreaker, session: Any) -> None:
+    """Raise HTTPException for a breaker that is not there, or where it takes a token and none is given, or the other way round."""
+    by = session.execute(COUNTED_BY, {"guard": f"breaker {breaker}"}).scalar()
+    if by is None:
+        raise HTTPException(404, f"there is no breaker {breaker}")
+    if by and not body.token:
+        raise HTTPException(422, f"{breaker} is counted by {by}: say by `token` (kit: --of) which one is meant")
+    if body.token and not by:
+        raise HTTPException(422, f"{breaker} is one for all: leave `token` (kit: --of) out")
 
 
 def said(breaker: str, body: Reason, user: Any) -> dict[str, Any]:

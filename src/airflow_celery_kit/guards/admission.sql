@@ -16,6 +16,11 @@ CREATE OR REPLACE FUNCTION kit.guards_of(of_dag text, of_task text, of_pool text
     ORDER BY kind DESC, id
 $$;
 
+-- What somebody may make as long as they like, short enough for an index.
+CREATE OR REPLACE FUNCTION kit.guard_short(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN length(given) > 200 THEN left(given, 100) || ' ' || md5(given) ELSE given END
+$$;
+
 CREATE OR REPLACE FUNCTION kit.guard_token(kind text, of_dag text, of_run text, of_task text, of_pool text, of_queue text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -23,7 +28,7 @@ BEGIN
         WHEN '' THEN '' WHEN 'dag' THEN of_dag WHEN 'task' THEN of_dag || '.' || of_task WHEN 'run' THEN of_dag || ' ' || of_run
         WHEN 'pool' THEN of_pool WHEN 'queue' THEN of_queue
         ELSE coalesce((
-            SELECT CASE kind WHEN 'user' THEN triggering_user_name ELSE conf::jsonb ->> substr(kind, 6) END
+            SELECT kit.guard_short(CASE kind WHEN 'user' THEN triggering_user_name ELSE conf::jsonb ->> substr(kind, 6) END)
             FROM dag_run WHERE dag_id = of_dag AND run_id = of_run
         ), '')
     END;
@@ -77,7 +82,11 @@ BEGIN
     END IF;
     IF g.start_conf IS NOT NULL OR g.id = 'limit start' THEN
         until := kit.guard_start(g, ti.dag_id, ti.task_id, ti.run_id);
-        IF until > at THEN
+        IF until = 'infinity' THEN
+            until := NULL;
+            cause := 'no start';
+            RETURN;
+        ELSIF until > at THEN
             cause := 'start';
             RETURN;
         END IF;
@@ -106,10 +115,22 @@ BEGIN
 END
 $$;
 
+-- A time as ISO 8601 has it, `infinity` for what is none: `tomorrow` would never come.
+CREATE OR REPLACE FUNCTION kit.guard_time(given text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF given !~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
+        RETURN 'infinity';
+    END IF;
+    RETURN given::timestamptz;
+EXCEPTION WHEN data_exception THEN
+    RETURN 'infinity';
+END
+$$;
+
 CREATE OR REPLACE FUNCTION kit.guard_start(g kit.guard, of_dag text, of_task text, of_run text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT coalesce(
-        (SELECT conf::jsonb ->> coalesce(g.start_conf, said.said ->> 'start_conf') FROM dag_run WHERE dag_run.dag_id = of_dag AND run_id = of_run)::timestamptz,
-        (said.said ->> 'start')::timestamptz
+        kit.guard_time((SELECT conf::jsonb ->> coalesce(g.start_conf, said.said ->> 'start_conf') FROM dag_run WHERE dag_run.dag_id = of_dag AND run_id = of_run)),
+        kit.guard_time(said.said ->> 'start')
     ) FROM (SELECT 1) AS one LEFT JOIN kit.guard_said AS said ON said.dag_id = of_dag AND said.task_id = of_task
 $$;
 

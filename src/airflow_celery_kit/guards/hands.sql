@@ -71,3 +71,14 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+-- What runs with its owner's rights sees Airflow's tables and no temporary ones of its caller's before them.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT oid::regprocedure AS name FROM pg_proc WHERE pronamespace = 'kit'::regnamespace AND prosecdef LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one.name,
+            (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'task_instance'::regclass));
+    END LOOP;
+END $$;

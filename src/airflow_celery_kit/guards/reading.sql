@@ -25,6 +25,7 @@ BEGIN
     RETURN format('waits for limit %s', name) || CASE cause
         WHEN 'suspended' THEN ' (no slots)'
         WHEN 'start' THEN format(': starts at %s', kit.clock(until))
+        WHEN 'no start' THEN ': its start is no time of ISO 8601, such as 2027-01-31T08:00Z'
         WHEN 'rate' THEN format(' (%s in %s s%s)', g.rate, g.period::numeric, CASE WHEN g.per_worker THEN ' for each worker' ELSE '' END)
         WHEN 'starts' THEN ' (those let in before have not begun)'
         WHEN 'busy' THEN ' (another scheduler lets one in at this moment)'
@@ -186,13 +187,19 @@ BEGIN
 END
 $$;
 
+-- Whatever a task says of them: guards of a Dag are for those that name them, and can be told from all others.
+CREATE OR REPLACE FUNCTION kit.guards_defined(said jsonb) RETURNS SETOF kit.guard LANGUAGE sql STABLE AS $$
+    SELECT row.* FROM jsonb_array_elements(coalesce(said -> 'define', '[]')) AS one, LATERAL jsonb_populate_record(NULL::kit.guard, one || jsonb_build_object(
+        'id', (one ->> 'kind') || ' ' || (one ->> 'name'), 'origin', 'dag', 'named', true,
+        'dags', NULL, 'tasks', NULL, 'pools', NULL, 'queues', NULL, 'tags', NULL
+    )) AS row
+$$;
+
 -- Guards that a task defines by the way: the file and operators come first.
 CREATE OR REPLACE FUNCTION kit.guards_define(of_dag text, of_task text, said jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM kit.guard WHERE origin = 'dag' AND id IN (SELECT one ->> 'id' FROM jsonb_array_elements(coalesce(said -> 'define', '[]')) AS one);
-    INSERT INTO kit.guard AS known
-    SELECT row.* FROM jsonb_populate_recordset(NULL::kit.guard, coalesce(said -> 'define', '[]')) AS row
-    ON CONFLICT (id) DO NOTHING;
+    DELETE FROM kit.guard WHERE origin = 'dag' AND id IN (SELECT id FROM kit.guards_defined(said));
+    INSERT INTO kit.guard AS known SELECT * FROM kit.guards_defined(said) ON CONFLICT (id) DO NOTHING;
     -- A breaker that nobody describes has the usual values.
     INSERT INTO kit.guard (id, kind, name, origin, rule, named, failures, failures_within, open_for, growth, open_most, on_open)
     SELECT 'breaker ' || name, 'breaker', name, 'dag', '{}', true, 3, 60, 30, 'constant', 30, 'wait'

@@ -76,7 +76,7 @@ def make_database(cursor: "psycopg2.extensions.cursor", name: str) -> None:
     identifier = sql.Identifier(name)
     if not cursor.fetchone():
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(identifier, identifier))
-    cursor.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(identifier))
+    cursor.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(identifier))
 
 
 def make_roles_and_databases(superuser_uri: str) -> None:
@@ -99,10 +99,21 @@ def make_roles_and_databases(superuser_uri: str) -> None:
         connection.close()
 
 
+def versions() -> str:
+    """Return for which Airflow this installation prepares a database."""
+    return "prepared for " + " ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONED)
+
+
 def stamp_of(administrator: str) -> str:
     """Return what a database prepared by this installation has as its comment."""
-    versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONED)
-    return f"prepared for {versions}, administrator {administrator}, kit {KIT_SCHEMA}, schema "
+    return f"{versions()}, administrator {administrator}, kit {KIT_SCHEMA}, schema "
+
+
+def is_of_this_airflow() -> bool:
+    """Return whether the tables are those of the installed Airflow already."""
+    with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection, connection.cursor() as cursor:
+        cursor.execute(STAMP_QUERY)
+        return str(cursor.fetchone()[0] or "").startswith(f"{versions()},")
 
 
 def is_prepared(administrator: str) -> bool:
@@ -215,13 +226,29 @@ def make_pools(routing: Routing) -> None:
             cursor.execute(pools.RESIZE, values)
 
 
-def migrate() -> None:
-    """Bring the metadata database to the schema of the installed Airflow and its login manager."""
+def drop_triggers() -> None:
+    """Take the triggers away; until they are back nothing is held, woken or on record."""
     with contextlib.closing(psycopg2.connect(uri("airflow", "airflow"))) as connection:
         # One lock at a time: a scheduler of before may still be running.
         for table in dict.fromkeys((*wake.TABLES, *guards.TABLES, *(table for table, _ in journal.TRIGGERS))):
             with connection, connection.cursor() as cursor:
                 cursor.execute(WITHOUT_TRIGGERS.format(table=table))
+
+
+def migrate() -> None:
+    """Bring the metadata database to the schema of the installed Airflow and its login manager. What fails leaves the triggers there."""
+    if not is_of_this_airflow():
+        drop_triggers()
+    try:
+        migrate_airflow()
+    except BaseException:
+        with contextlib.suppress(psycopg2.Error):
+            add_to_databases()
+        raise
+
+
+def migrate_airflow() -> None:
+    """Run Airflow's own migration."""
     from airflow.cli.cli_parser import get_parser
 
     arguments = get_parser().parse_args(["db", "migrate"])

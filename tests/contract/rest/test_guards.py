@@ -61,9 +61,32 @@ def test_what_cannot_be_is_refused_with_a_sentence(guards):
         ("/limits/%00/suspend", {"reason": "x"}, 422),
         ("/breakers/nothing/trip", {"reason": "x"}, 404),
         ("/breakers/crm/trip", {"reason": "x", "seconds": 0}, 422),
+        ("/breakers/crm/trip", {"reason": "x", "token": "typo"}, 422),
+        ("/breakers/crm/reset", {"reason": "x", "token": "typo"}, 422),
     ):
         answer = guards.kit(path, "POST", json=body)
         assert answer.status_code == status and answer.json()["detail"], path
+
+
+def test_a_breaker_that_is_counted_is_tripped_for_one_that_is_named(guards):
+    guards.query("UPDATE kit.guard SET token = 'dag' WHERE id = 'breaker crm'")
+    refused = guards.kit("/breakers/crm/trip", "POST", json={"reason": "x"})
+    assert (refused.status_code, "counted by dag" in refused.json()["detail"]) == (422, True)
+    assert guards.kit("/breakers/crm/trip", "POST", json={"reason": "x", "token": "sales"}).json()["state"] == "open"
+
+
+def test_who_may_change_no_limit_is_told_no_names(guards):
+    guards.query("UPDATE kit.guard SET token = 'conf:customer' WHERE id = 'limit crm-db'")
+    guards.start()
+    guards.query(
+        "INSERT INTO kit.held (task, dag_id, run_id, task_id, map_index, guard, token, cause) "
+        "SELECT id, dag_id, run_id, task_id, map_index, 'limit crm-db', 'anna', 'slots' FROM task_instance WHERE state IS NULL LIMIT 1"
+    )
+    viewer = guards.user("vera", "Viewer")
+    told = [one.get("/kit/v1/limits").raise_for_status().json()["limits"][0]["tokens"] for one in (guards.api, viewer)]
+    assert [[row["token"] for row in one] for one in told] == [["anna"], [""]] and told[0][0]["waiting"] == told[1][0][
+        "waiting"
+    ]
 
 
 def test_a_task_says_what_it_waits_for(guards):
