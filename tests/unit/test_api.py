@@ -244,8 +244,9 @@ def test_two_routes_ask_for_no_login_and_say_nothing_but_the_state(client, monke
         answer = asking.get(f"/kit/v1/health/{path}")
         assert (answer.status_code, answer.json()) == (200, {"state": said})
     late = Session(datetime.now(UTC), 31.0, {"verdicts": []})
+    monkeypatch.setattr("airflow.utils.session.create_session", lambda **_: nullcontext(NO_LOOK))
+    assert asking.get("/kit/v1/health/ready").status_code == 200, "tasks run where no controller ever was"
     for unready in (
-        NO_LOOK,
         late,
         Session(datetime.now(UTC), 1.0, {"verdicts": [verdict(state="Unhealthy", vital=True)]}),
     ):
@@ -280,8 +281,10 @@ def test_health_is_told_with_reasons_to_who_may_see_it(client):
     ]
 
 
-@pytest.mark.parametrize("session", [NO_LOOK, Session(datetime.now(UTC), 31.0, {"verdicts": [verdict()]})])
-def test_verdicts_that_nobody_renews_are_unhealthy(client, session):
+@pytest.mark.parametrize(
+    ("session", "ready"), [(NO_LOOK, True), (Session(datetime.now(UTC), 31.0, {"verdicts": [verdict()]}), False)]
+)
+def test_verdicts_that_nobody_renews_are_unhealthy(client, session, ready):
     said = client(Manager(allowed=True), session).get("/kit/v1/health", headers=KNOWN).json()
-    assert (said["state"], said["ready"], said["stale"]) == ("Unhealthy", False, True)
+    assert (said["state"], said["ready"], said["stale"]) == ("Unhealthy", ready, True)
     assert said["reason"] == said["verdicts"][0]["why"] and said["verdicts"][0]["check"] == "health"

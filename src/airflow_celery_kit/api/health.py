@@ -32,7 +32,8 @@ def answer(seen: snapshot.Snapshot | None, now: float) -> dict[str, Any]:
     verdicts = [Verdict.of(one) for one in seen.facts["verdicts"]] if seen else []
     if reason := stale(seen):
         since = seen.at.timestamp() if seen else now
-        verdicts.append(Verdict(WHAT, WHAT, State.UNHEALTHY, since, reason, CURE, vital=True))
+        # Tasks run without a controller, too: only one that was there and is gone says that something is wrong with them.
+        verdicts.append(Verdict(WHAT, WHAT, State.UNHEALTHY, since, reason, CURE, vital=seen is not None))
     known = {"at": seen.at.isoformat() if seen else None, "age_seconds": seen.age_seconds if seen else None}
     return report(verdicts) | known | {"stale": bool(reason), "reason": reason}
 

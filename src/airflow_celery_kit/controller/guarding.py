@@ -43,14 +43,14 @@ class Guarding:
     def look(self, connections: Connections, fence: Fence, now: float) -> None:
         """Look once. `now` is steady, in seconds. Raises LeaseLostError, psycopg2.Error, valkey.ValkeyError."""
         tidies = now - self.tidied >= TIDY_SECONDS
-        self._file(fence, again=tidies)
-        if there_are_guards(connections.metadata):
-            self._keep_in_step(connections, fence)
+        self._tell(connections.metadata)
         if tidies:
             with fence() as cursor:
                 cursor.execute("SELECT kit.guards_tidy()")
             self.tidied = now
-        self._tell(connections.metadata)
+        self._file(fence, again=tidies)
+        if there_are_guards(connections.metadata):
+            self._keep_in_step(connections, fence)
 
     def _keep_in_step(self, connections: Connections, fence: Fence) -> None:
         reports = list(connections.broker.reports().values())

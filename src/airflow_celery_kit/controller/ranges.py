@@ -18,8 +18,8 @@ ON CONFLICT (guard) DO UPDATE SET slots = coalesce(excluded.slots, known.slots),
 WHERE (coalesce(excluded.slots, known.slots), excluded.problem) IS DISTINCT FROM (known.slots, known.problem)
 """
 LEFT = """
-SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer - count(*)
-FROM pg_stat_activity WHERE backend_type = 'client backend'
+SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer - sum(numbackends)::integer
+FROM pg_stat_database
 """
 CONNECTIONS = "database_connections_left"
 WAKE = "SELECT kit.wake_held(%s, NULL, 5)"

@@ -44,7 +44,7 @@ $$;
 CREATE OR REPLACE FUNCTION kit.limit_taken(which text, whose text, but uuid, most integer) RETURNS integer LANGUAGE sql STABLE AS $$
     SELECT count(*)::integer FROM (
         SELECT FROM kit.admitted JOIN task_instance AS ti ON ti.id = admitted.task
-        WHERE admitted.guard = which AND admitted.token = whose AND ti.id IS DISTINCT FROM but AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred') LIMIT most
+        WHERE admitted.guard = which AND admitted.token = whose AND ti.id IS DISTINCT FROM but AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input') LIMIT most
     ) AS taken
 $$;
 
@@ -245,10 +245,11 @@ BEGIN
             END IF;
             RETURN NEW;
         END IF;
-        IF (asked.guard).on_open = 'fail' AND asked.cause IN ('open', 'probing') THEN
+        IF (asked.guard).on_open = 'fail' AND asked.cause IN ('open', 'probing') AND NEW.next_method IS NULL THEN
             why := kit.held_because((asked.guard).id, asked.token, asked.cause, asked.until);
             INSERT INTO kit.change (kind, source, task, dag_id, run_id, task_id, map_index, attempt, facts)
-            VALUES ('error', 'controller', NEW.id, NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.try_number, jsonb_build_object('error', why));
+            SELECT 'error', 'controller', NEW.id, NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.try_number, jsonb_build_object('error', why)
+            WHERE kit.is_told();
             DELETE FROM kit.held WHERE task = NEW.id;
             NEW.state := 'failed';
             NEW.start_date := clock_timestamp();

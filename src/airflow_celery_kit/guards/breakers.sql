@@ -133,7 +133,11 @@ BEGIN
         WHEN NOT FOUND THEN 'busy'
         WHEN b.state = 'closed' THEN 'closed'
         WHEN b.state = 'open' AND b.until > at THEN 'open'
-        WHEN b.probe <> task AND EXISTS (SELECT FROM task_instance WHERE id = b.probe AND state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')) THEN 'probing'
+        -- One that finds no worker for minutes tries nothing out.
+        WHEN b.probe <> task AND EXISTS (
+            SELECT FROM task_instance WHERE id = b.probe AND (state IN ('running', 'restarting', 'deferred', 'awaiting_input')
+                OR (state IN ('scheduled', 'queued') AND b.since > at - interval '2 min'))
+        ) THEN 'probing'
         ELSE 'probe'
     END;
 END

@@ -5,8 +5,8 @@ from importlib.resources import files
 # In this order: functions of one name those of the files before.
 FILES = ("tables.sql", "breakers.sql", "admission.sql", "sending.sql", "reading.sql", "told.sql", "hands.sql")
 # What they make on Airflow's tables.
-TRIGGERS = ("kit_hold_guarded", "kit_hold_sent", "kit_hold_left", "kit_hold_dag")
-TABLES = ("task_instance", "serialized_dag")
+TRIGGERS = ("kit_hold_guarded", "kit_hold_sent", "kit_hold_left", "kit_hold_dag", "kit_hold_paused")
+TABLES = ("task_instance", "serialized_dag", "dag")
 
 
 def statements() -> str:

@@ -55,7 +55,7 @@ $$;
 CREATE OR REPLACE FUNCTION kit.guard_now() RETURNS TABLE (guard text, token text, taken bigint, waiting bigint) LANGUAGE sql STABLE AS $$
     SELECT one.guard, one.token, sum(one.taken)::bigint, sum(one.waiting)::bigint FROM (
         SELECT a.guard, a.token, 1 AS taken, 0 AS waiting FROM kit.admitted AS a JOIN task_instance AS ti ON ti.id = a.task
-        WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')
+        WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
         UNION ALL
         SELECT h.guard, h.token, 0, 1 FROM kit.held AS h JOIN task_instance AS ti ON ti.id = h.task
         WHERE ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule')
@@ -125,7 +125,7 @@ BEGIN
     INSERT INTO kit.admitted (task, guard, token)
     SELECT ti.id, g.id, kit.guard_token(g.token, ti.dag_id, ti.run_id, ti.task_id, ti.pool, ti.queue)
     FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g
-    WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')
+    WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
         AND NOT EXISTS (SELECT FROM kit.admitted AS known WHERE known.task = ti.id AND known.guard = g.id)
     ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS adopted = ROW_COUNT;
@@ -138,7 +138,7 @@ CREATE OR REPLACE FUNCTION kit.guards_tidy() RETURNS void LANGUAGE plpgsql SECUR
 BEGIN
     DELETE FROM kit.admitted WHERE (task, guard) IN (
         SELECT task, guard FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min' AND NOT EXISTS (
-            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')
+            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
         ) FOR UPDATE SKIP LOCKED);
     DELETE FROM kit.held WHERE task IN (
         SELECT task FROM kit.held WHERE NOT EXISTS (
@@ -147,8 +147,9 @@ BEGIN
     WITH gone AS (
         DELETE FROM kit.breaker WHERE (guard, token) IN (
             SELECT guard, token FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
-                OR (state = 'closed' AND cardinality(failed_at) = 0 AND cardinality(trips) = 0 AND since < clock_timestamp() - interval '1 day'
-                    AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token))
+                OR (since < clock_timestamp() - interval '1 day' AND coalesce(until, since) < clock_timestamp() - interval '1 day'
+                    AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token)
+                    AND NOT EXISTS (SELECT FROM kit.held WHERE held.guard = breaker.guard AND held.token = breaker.token))
             FOR UPDATE SKIP LOCKED
         ) RETURNING guard, trips_ever
     )
@@ -248,6 +249,10 @@ END
 $$;
 CREATE OR REPLACE FUNCTION kit.dag_stored() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
+    IF NEW.data IS NULL THEN
+        PERFORM kit.guard_wrong(NULL, format('Dag %s is stored compressed (compress_serialized_dags): what it says of guards cannot be read', NEW.dag_id));
+        RETURN NULL;
+    END IF;
     PERFORM kit.guards_read_dag(NEW.dag_id, coalesce(NEW.data -> 'dag' -> 'tasks', '[]'));
     RETURN NULL;
 END

@@ -27,8 +27,9 @@ BEGIN
     RETURN NEW;
 END
 $$;
+-- What goes on after a deferral has begun already.
 CREATE OR REPLACE TRIGGER kit_hold_sent BEFORE UPDATE OF state ON task_instance FOR EACH ROW
-WHEN (NEW.state = 'queued' AND OLD.state = 'scheduled') EXECUTE FUNCTION kit.guard_sent();
+WHEN (NEW.state = 'queued' AND OLD.state = 'scheduled' AND NEW.next_method IS NULL) EXECUTE FUNCTION kit.guard_sent();
 
 -- A task leaves its slot by leaving the states that hold one, whatever the reason.
 CREATE OR REPLACE FUNCTION kit.guard_left() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -66,7 +67,23 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER kit_hold_left AFTER UPDATE OF state, id ON task_instance FOR EACH ROW
-WHEN (OLD.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred') AND (
-    OLD.id <> NEW.id OR NEW.state IS NULL OR NEW.state NOT IN ('scheduled', 'queued', 'running', 'restarting', 'deferred')
+WHEN (OLD.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input') AND (
+    OLD.id <> NEW.id OR NEW.state IS NULL OR NEW.state NOT IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
 ))
 EXECUTE FUNCTION kit.guard_left();
+
+-- A Dag that is paused keeps what is scheduled so, for as long as it is paused: its slots, and its probes, are for others meanwhile.
+CREATE OR REPLACE FUNCTION kit.guard_dag_paused() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    UPDATE task_instance SET state = NULL, try_number = greatest(0, try_number - 1) WHERE id IN (
+        SELECT ti.id FROM kit.admitted JOIN task_instance AS ti ON ti.id = admitted.task
+        WHERE ti.dag_id = NEW.dag_id AND ti.state = 'scheduled' AND ti.next_method IS NULL FOR UPDATE OF ti SKIP LOCKED
+    );
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    PERFORM kit.guard_wrong(NULL, format('Dag %s paused: %s', NEW.dag_id, SQLERRM));
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER kit_hold_paused AFTER UPDATE OF is_paused ON dag FOR EACH ROW
+WHEN (NEW.is_paused AND NOT OLD.is_paused) EXECUTE FUNCTION kit.guard_dag_paused();

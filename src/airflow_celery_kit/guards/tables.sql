@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS kit.guard_fault (
 );
 
 CREATE OR REPLACE FUNCTION kit.guard_active(state text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred'), false)
+    SELECT coalesce(state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input'), false)
 $$;
 
 -- Runs of tasks that wait, the longest wait first.
@@ -63,11 +63,15 @@ CREATE OR REPLACE FUNCTION kit.wake_held(which text, whose text, most integer) R
     ) AS waiting
 $$;
 
+-- Whether somebody carries changes to a journal; they would pile up otherwise.
+CREATE OR REPLACE FUNCTION kit.is_told() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'kit_journal' AND tgrelid = to_regclass('task_instance') AND tgenabled = 'O')
+$$;
+
 CREATE OR REPLACE FUNCTION kit.guard_tell(which text, whose text, level text, what text, reason text, who text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO kit.guard_event (level, guard, token, what, reason, who) VALUES (level, which, whose, what, reason, who);
-    -- What nobody carries to a journal would pile up.
-    IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'kit_journal' AND tgrelid = to_regclass('task_instance') AND tgenabled = 'O') THEN
+    IF kit.is_told() THEN
         INSERT INTO kit.change (kind, source, facts) VALUES (what, CASE WHEN who IS NULL THEN 'controller' ELSE 'operator' END,
             jsonb_strip_nulls(jsonb_build_object('guard', which, 'token', nullif(whose, ''), 'reason', reason, 'who', who, 'level', level)));
     END IF;

@@ -34,12 +34,15 @@ BODY = base64.b64encode(
 
 @dataclass
 class Flight:
-    """The last canary of a queue: its id, when it was sent on a steady clock, seconds it took once it is back, how many were lost before it."""
+    """The last canary of a queue: its id, when it was sent on a steady clock, seconds it took once it is back, how many were lost before it, whether
+    all slots were busy while it waited.
+    """
 
     id: str
     sent: float
     took: float | None = None
     lost: int = 0
+    queued_for_a_slot: bool = False
 
 
 class Canary(Check):
@@ -102,12 +105,14 @@ class Canary(Check):
             if now - flight.sent >= EVERY_SECONDS:
                 self.flights[queue] = Flight(send(broker, queue), now)
             said = f"through in {took * 1000:.0f} ms"
-            return self.ill("slow", said, queue) if took > SLOW_SECONDS and free else self.well(said, queue)
+            slow = took > SLOW_SECONDS and not flight.queued_for_a_slot
+            return self.ill("slow", said, queue) if slow else self.well(said, queue)
         return self._away(queue, flight, broker, free, now)
 
     def _away(self, queue: str, flight: Flight, broker: Any, free: int, now: float) -> Finding:
         """Return what follows from one that is not back."""
         age, waits = now - flight.sent, waits_in(broker, queue, flight.id)
+        flight.queued_for_a_slot = flight.queued_for_a_slot or (waits and not free)
         if waits and not free:
             return self.well(f"all slots busy; one waits for {age:.0f} s", queue)
         if waits and age >= LATE_SECONDS:

@@ -68,7 +68,8 @@ def noted(seconds: float, timeout: float) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def missed(pid: int) -> float | None:

@@ -130,14 +130,15 @@ def test_what_a_breaker_that_is_cleared_away_has_counted_is_kept(airflow, metada
         airflow.query("SELECT kit.breaker_trip('breaker crm', %s, 'anna', 'it moves')", dag)
     assert trips() == 3
     airflow.query(
-        "UPDATE kit.breaker SET state = 'closed', trips = '{}', since = now() - interval '2 days' WHERE token = 'sales'"
+        "UPDATE kit.breaker SET state = 'closed', trips = '{}', since = now() - interval '2 days', until = NULL WHERE token = 'sales'"
     )
     look(guarding, metadata, now=100.0)
     assert airflow.query("SELECT token FROM kit.breaker") == [("stock",)] and trips() == 3
     airflow.query("SELECT kit.breaker_trip('breaker crm', 'sales', 'anna', 'it moves')")
     assert trips() == 4
     guarding.path.write_text("")
-    look(guarding, metadata, now=200.0)
+    for now in (200.0, 300.0):
+        look(guarding, metadata, now=now)
     assert airflow.query("SELECT * FROM kit.guard_trip") == []
 
 
