@@ -182,16 +182,14 @@ def test_the_page_follows_the_ui_s_colours_and_logs_no_error(page: Page, stack: 
 def test_everything_can_be_reached_by_keyboard(page: Page, stack: Stack) -> None:
     look_at(page, "tasks")
     button = page.get_by_role("button", name="Workflows", exact=True)
-    button.focus()
-    page.keyboard.press("Enter")
+    button.press("Enter")
     expect(page).to_have_url(re.compile("view=workflows"))
 
 
 def test_the_health_of_every_part_is_shown_with_why_and_is_reached_by_keyboard(page: Page, stack: Stack) -> None:
     look_at(page, "overview")
     tab = page.get_by_role("button", name="Health", exact=True)
-    tab.focus()
-    page.keyboard.press("Enter")
+    tab.press("Enter")
     table = page.get_by_role("table", name="Health")
     for check in ("metadata-database", "broker", "scheduler", "workers"):
         expect(table.get_by_role("cell", name=check, exact=True).first).to_be_visible()
