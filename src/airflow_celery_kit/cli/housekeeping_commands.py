@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 from rich.table import Table
-from rich.text import Text
 
 from airflow_celery_kit.cli.display import ERR, OUT, print_json, steps
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
+from airflow_celery_kit.cli.visible import cell, visible
 
 # What each part reaches with the rights that it has anyway.
 PARTS = {
@@ -39,7 +39,7 @@ def housekeeping(choice: Any, dry_run: bool, as_json: bool) -> None:
         return print_json(found)
     OUT.print(table(found))
     for error in found["errors"]:
-        ERR.print(error, style="red", markup=False)
+        ERR.print(visible(error), style="red", markup=False)
 
 
 def whole(parts: list[dict[str, Any]], dry: bool) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def table(found: dict[str, Any]) -> Table:
         removed = row["rows"] if found["dry_run"] else row["removed"]
         oldest = duration(row["oldest_seconds"]) if row["rows"] else ""
         kept = f"{row['limit']} {row['keeps']}"
-        made.add_row(Text(row["what"]), kept, f"{row['rows']:,}", oldest, size(row["bytes"]), f"{removed:,}")
+        made.add_row(cell(row["what"]), kept, f"{row['rows']:,}", oldest, size(row["bytes"]), f"{removed:,}")
     return made
 
 

@@ -16,6 +16,7 @@ from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.record_lines import Attempts, Runs
 from airflow_celery_kit.cli.run_commands import json_object
 from airflow_celery_kit.cli.story_lines import story
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.core.journal.runs import RunState
 from airflow_celery_kit.core.journal.statuses import Status
@@ -268,7 +269,7 @@ def sent(path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 def done(found: dict[str, Any], sentence: str, as_json: bool) -> None:
     """Say what was done."""
-    print_json(found) if as_json else OUT.print(sentence, markup=False)
+    print_json(found) if as_json else OUT.print(visible(sentence), markup=False)
 
 
 def asked(path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
