@@ -42,5 +42,5 @@ def show(some: Iterable[Entry], as_json: bool) -> None:
 def _at(option: str, said: str | None, now: datetime) -> datetime | None:
     try:
         return moment(said, now) if said else None
-    except ValueError as problem:
+    except (ValueError, OverflowError) as problem:
         raise BadInputError(f"{option} {said} is no time: say '15m', '2h', '3d' or '2026-01-31T12:00'") from problem
