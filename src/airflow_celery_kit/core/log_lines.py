@@ -1,7 +1,7 @@
 """Runs in: the command line; what the lines of the services' logs say: when, how urgent, which text. Pure.
 
-Airflow, Celery, Flower, PostgreSQL, Valkey, Prometheus, Grafana and the controller each write in a way of their own. A line that begins in none of these ways,
-such as one of a stack trace, belongs to the one before.
+Airflow, Celery, Flower, PostgreSQL, Valkey, Prometheus, Grafana and the controller each write in a way of their own. A line that begins in
+none of these ways, such as one of a stack trace, belongs to the one before.
 """
 
 import json
