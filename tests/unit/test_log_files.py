@@ -94,3 +94,12 @@ def test_what_was_rotated_comes_first_and_what_is_rotated_meanwhile_is_passed_ov
     next(lines)
     log.with_name(f"{log.name}.1").unlink()
     assert [line.strip() for line in lines] == ["old", "newest"]
+
+
+def test_a_line_ends_where_a_newline_is_and_nowhere_else(logs):
+    odd = "one\rtwo\x0bthree\u2028four\x85five"
+    reader = log_files.read(logs, follow=True, lines=0)
+    after(0.1, lambda: append(logs[0], f"{odd}\n"))
+    assert next(reader) == f"airflow-worker-1 | {odd}"
+    assert list(log_files.read(logs[:1], follow=False, lines=1)) == [f"airflow-worker-1 | {odd}"]
+    assert [line.rstrip("\n") for line in log_files.history(logs[0])][-1] == odd

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_celery_kit.cli.queue_lines import queue_lines
+from airflow_celery_kit.cli.visible import cell, visible
 from airflow_celery_kit.dag_runs import Progress
 from airflow_celery_kit.runtimes.base import Instance
 from airflow_celery_kit.status import Reason, Status
@@ -63,11 +64,11 @@ class Steps:
         step, now = self.title.partition(":")[0], time.monotonic()
         if step != self.printed[0] or now - self.printed[1] > PLAIN_SECONDS:
             self.printed = (step, now)
-            ERR.print(f"{now - self.begun:6.1f} s  {self.title}", markup=False)
+            ERR.print(f"{now - self.begun:6.1f} s  {visible(self.title)}", markup=False)
 
     def _refresh(self) -> None:
         if self.live:
-            spinner = Spinner("dots", text=Text(f" {self.title}  ({time.monotonic() - self.begun:.0f} s)"))
+            spinner = Spinner("dots", text=cell(f" {self.title}  ({time.monotonic() - self.begun:.0f} s)"))
             self.live.update(Group(instance_table(self.instances), spinner) if self.instances else spinner)
 
 
@@ -89,7 +90,7 @@ def instance_table(instances: tuple[Instance, ...]) -> Table:
     for title in ("", "instance", "state", "pid", "remark"):
         table.add_column(title)
     for one in instances:
-        table.add_row(MARKS[one.healthy], one.instance, one.state, str(one.pid or ""), Text(one.detail))
+        table.add_row(MARKS[one.healthy], one.instance, one.state, str(one.pid or ""), cell(one.detail))
     return table
 
 
@@ -99,9 +100,13 @@ def status_report(status: Status) -> Group:
     for title in ("worker", "queues", "slots"):
         workers.add_column(title)
     for worker in status.workers:
-        workers.add_row(worker.name, ", ".join(worker.queues), str(worker.slots))
+        workers.add_row(cell(worker.name), cell(", ".join(worker.queues)), str(worker.slots))
     resting = [worker.name for worker in status.workers if status.rests(worker.name)]
-    verdict = "[green]ready[/]" if status.ready else "[red]not ready[/]: " + escape("; ".join(map(str, status.reasons)))
+    verdict = (
+        "[green]ready[/]"
+        if status.ready
+        else "[red]not ready[/]: " + escape(visible("; ".join(map(str, status.reasons))))
+    )
     parts: list[Any] = [f"runtime {status.runtime}, {verdict}", ""]
     if status.services:
         parts += [

@@ -9,6 +9,7 @@ from airflow_celery_kit.cli.display import ERR, OUT, print_json
 from airflow_celery_kit.cli.guard_lines import breaker_table, limit_notes, limit_table
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.record_commands import asked, done, sent
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.settings import find_root
 
@@ -87,7 +88,7 @@ def show_breaker(name: str, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     OUT.print(breaker_table(found["breakers"]))
-    OUT.print(rule_line(found["breakers"][0]), markup=False)
+    OUT.print(visible(rule_line(found["breakers"][0])), markup=False)
 
 
 @breakers.command("trip")

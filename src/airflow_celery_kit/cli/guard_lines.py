@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_celery_kit.cli.record_lines import plain_table, short
+from airflow_celery_kit.cli.visible import cell, visible
 
 COLOURS = {"closed": "green", "open": "red", "half-open": "yellow"}
 
@@ -17,7 +18,7 @@ def limit_table(found: list[dict[str, Any]]) -> Table:
         for token in one["tokens"] or [{"token": "", "taken": 0, "waiting": 0}]:
             used = f"{token['taken']} of {one['slots']}" if one["slots"] is not None else str(token["taken"])
             cells = (one["name"], token["token"], used, str(token["waiting"]), rate_of(one), remark(one))
-            table.add_row(*map(Text, cells))
+            table.add_row(*map(cell, cells))
     return table
 
 
@@ -46,7 +47,7 @@ def limit_notes(found: dict[str, Any]) -> list[str]:
         notes.append(
             f"{faults['count']} times a guard was wrong and let its task in, last {short(faults['at'])}: {faults['last']}"
         )
-    return notes
+    return [visible(note) for note in notes]
 
 
 def breaker_table(found: list[dict[str, Any]]) -> Table:
@@ -57,5 +58,5 @@ def breaker_table(found: list[dict[str, Any]]) -> Table:
         until = short(one["until"]) if one["until"] and one["state"] == "open" else ""
         who = f" (by {one['who']})" if one["who"] else ""
         cells = (one["name"], one["token"], until, str(one["taken"]), str(one["waiting"]), (one["reason"] or "") + who)
-        table.add_row(state, *map(Text, cells))
+        table.add_row(state, *map(cell, cells))
     return table

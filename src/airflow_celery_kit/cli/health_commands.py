@@ -12,6 +12,7 @@ from airflow_celery_kit.cli.display import ERR, OUT, print_json
 from airflow_celery_kit.cli.health_lines import Verdicts
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.core.health import State, Verdict, report
 from airflow_celery_kit.errors import KitError, NotRunningError
@@ -38,7 +39,7 @@ def health(choice: Any, as_json: bool, only: str | None) -> None:
         OUT.print(found["state"])
     else:
         if found["reason"]:
-            ERR.print(found["reason"], markup=False)
+            ERR.print(visible(found["reason"]), markup=False)
         OUT.print(Verdicts(found))
     sys.exit(not found["ready"] if only else State(found["state"]).fails)
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from airflow_celery_kit.cli.queue_lines import span
 from airflow_celery_kit.cli.record_lines import WIDE, plain_table
+from airflow_celery_kit.cli.visible import cell, visible
 
 COLOURS = {
     "Healthy": "green", "Degraded": "yellow", "Insecure": "magenta", "Unhealthy": "red", "Permanently Unavailable": "bold red",
@@ -31,17 +32,16 @@ class Verdicts:
         for one in self.found["verdicts"]:
             subject = "" if one["subject"] == one["check"] else one["subject"]
             mark = Text(one["state"], style=COLOURS[one["state"]])
-            table.add_row(one["check"], Text(subject), mark, lasted(one), Text(one["why"]), Text(one["cure"]))
+            table.add_row(cell(one["check"]), cell(subject), mark, lasted(one), cell(one["why"]), cell(one["cure"]))
         yield table
 
 
 def paragraph(one: dict[str, Any]) -> Text:
     """Return a verdict in one line, with what to do in a second one."""
     subject = "" if one["subject"] == one["check"] else f" {one['subject']}"
-    line = Text.assemble(
-        (one["state"], COLOURS[one["state"]]), f" {one['check']}{subject}, {lasted(one)}: {one['why']}"
-    )
-    return Text.assemble(line, f"\n  {one['cure']}") if one["cure"] else line
+    said = visible(f" {one['check']}{subject}, {lasted(one)}: {one['why']}")
+    line = Text.assemble((one["state"], COLOURS[one["state"]]), said)
+    return Text.assemble(line, cell(f"\n  {one['cure']}")) if one["cure"] else line
 
 
 def lasted(one: dict[str, Any]) -> str:

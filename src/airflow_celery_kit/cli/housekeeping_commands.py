@@ -1,15 +1,18 @@
 """Runs in: your shell; `kit housekeeping`, a round by hand."""
 
 import json
+import sys
 from typing import Any
 
 import click
 from rich.table import Table
-from rich.text import Text
 
 from airflow_celery_kit.cli.display import ERR, OUT, print_json, steps
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
+from airflow_celery_kit.cli.visible import cell, visible
+from airflow_celery_kit.errors import KitError
+from airflow_celery_kit.runtimes.base import Runtime
 
 # What each part reaches with the rights that it has anyway.
 PARTS = {
@@ -24,29 +27,50 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 @json_option
 @click.pass_obj
 def housekeeping(choice: Any, dry_run: bool, as_json: bool) -> None:
-    """Remove now what config/housekeeping.yaml does not keep. The controller's loop does so by itself, round after round."""
+    """Remove now what config/housekeeping.yaml does not keep, as the controller's loop does round after round. Exit code 1 when some of it stays."""
     _, runtime = opened(choice)
     # One line says that nothing runs, before there is any progress to show.
     runtime.names()
-    parts = []
-    with steps() as shown:
-        for service, module in PARTS.items():
-            shown.say(f"{'looking at' if dry_run else 'cleaning'} what {service} reaches")
-            command = ["python", "-m", module, *(["--dry-run"] if dry_run else [])]
-            parts.append(json.loads(runtime.ask(service, command).splitlines()[-1]))
-    found = whole(parts, dry_run)
+    parts: list[dict[str, Any]] = []
+    try:
+        with steps() as shown:
+            for service, module in PARTS.items():
+                shown.say(f"{'looking at' if dry_run else 'cleaning'} what {service} reaches")
+                parts.append(asked(runtime, service, ["python", "-m", module, *(["--dry-run"] if dry_run else [])]))
+    finally:
+        # What one part has removed is said though the other one fails.
+        found = whole(parts, dry_run)
+        if parts:
+            show(found, as_json)
+    if found["errors"] or not (dry_run or found["complete"]):
+        sys.exit(KitError.exit_code)
+
+
+def asked(runtime: Runtime, service: str, command: list[str]) -> dict[str, Any]:
+    """Return what a part says of its round. Raises KitError where it says nothing that can be read."""
+    said = runtime.ask(service, command)
+    try:
+        return dict(json.loads(said.splitlines()[-1]))
+    except (ValueError, IndexError) as problem:
+        raise KitError(f"{service} does not say what it did: see 'kit logs {service}'") from problem
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    """Print a round."""
     if as_json:
         return print_json(found)
     OUT.print(table(found))
     for error in found["errors"]:
-        ERR.print(error, style="red", markup=False)
+        ERR.print(visible(error), style="red", markup=False)
+    if not (found["dry_run"] or found["complete"]):
+        ERR.print("Not all of it is gone; the controller's loop goes on with it.")
 
 
 def whole(parts: list[dict[str, Any]], dry: bool) -> dict[str, Any]:
     """Return both parts as one."""
     return {
         "dry_run": dry,
-        "complete": all(part["complete"] for part in parts),
+        "complete": len(parts) == len(PARTS) and all(part["complete"] for part in parts),
         "rows": [row for part in parts for row in part["rows"]],
         "errors": [error for part in parts for error in part["errors"]],
         "disk": next((part["disk"] for part in parts if part.get("disk")), None),
@@ -62,7 +86,7 @@ def table(found: dict[str, Any]) -> Table:
         removed = row["rows"] if found["dry_run"] else row["removed"]
         oldest = duration(row["oldest_seconds"]) if row["rows"] else ""
         kept = f"{row['limit']} {row['keeps']}"
-        made.add_row(Text(row["what"]), kept, f"{row['rows']:,}", oldest, size(row["bytes"]), f"{removed:,}")
+        made.add_row(cell(row["what"]), kept, f"{row['rows']:,}", oldest, size(row["bytes"]), f"{removed:,}")
     return made
 
 

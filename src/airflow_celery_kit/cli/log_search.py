@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from airflow_celery_kit.cli.display import print_json
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.core.log_lines import LEVELS, Entry, Wanted, entries, moment
 from airflow_celery_kit.errors import BadInputError
 
@@ -34,11 +35,12 @@ def show(some: Iterable[Entry], as_json: bool) -> None:
     if as_json:
         return print_json([one.as_dict() for one in some])
     for one in some:
-        click.echo(f"{one.at.astimezone():%Y-%m-%d %H:%M:%S} {one.level:<8} {one.instance} | {one.text}")
+        line = f"{one.at.astimezone():%Y-%m-%d %H:%M:%S} {one.level:<8} {one.instance} | {one.text}"
+        click.echo(visible(line))
 
 
 def _at(option: str, said: str | None, now: datetime) -> datetime | None:
     try:
         return moment(said, now) if said else None
-    except ValueError as problem:
+    except (ValueError, OverflowError) as problem:
         raise BadInputError(f"{option} {said} is no time: say '15m', '2h', '3d' or '2026-01-31T12:00'") from problem

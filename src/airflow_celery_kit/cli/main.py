@@ -24,6 +24,7 @@ from airflow_celery_kit.cli import (
     worker_commands,
 )
 from airflow_celery_kit.cli.display import ERR
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.errors import BadInputError, KitError
 from airflow_celery_kit.runtimes.choose import RUNTIMES
 
@@ -111,7 +112,7 @@ EXPLANATIONS: tuple[tuple[Any, Callable[[Any], tuple[str, int]]], ...] = (
 
 def _fail(line: str, code: int) -> None:
     ERR.print("kit:", style="red", end=" ")
-    ERR.print(line, markup=False)
+    ERR.print(visible(line), markup=False)
     sys.exit(code)
 
 

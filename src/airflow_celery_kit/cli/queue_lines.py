@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from airflow_celery_kit.cli.visible import cell
 from airflow_celery_kit.clients import Queues
 
 UNKNOWN = "?"
@@ -15,7 +16,7 @@ NOBODY = "nobody takes its tasks: 'kit workers list'"
 def queue_lines(queues: Queues) -> Group | Text:
     """Return one line a queue and one more for each that stands still, or one that says why nobody knows."""
     if queues.unknown:
-        return Text(f"queues unknown: {queues.unknown}", style="dim")
+        return cell(f"queues unknown: {queues.unknown}", "dim")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("queue", "in Airflow", "oldest", "in the broker", "oldest", "slots", "by priority step"):
         table.add_column(title)
@@ -23,8 +24,8 @@ def queue_lines(queues: Queues) -> Group | Text:
         slots = UNKNOWN if queue["slots"] is None else str(queue["slots"])
         due = {"waiting": queue.get("scheduled", 0), "oldest_seconds": queue.get("scheduled_oldest_seconds")}
         counted = (str(due["waiting"]), waited(due), str(queue["waiting"]), waited(queue))
-        table.add_row(Text(queue["queue"]), *counted, slots, by_step(queue))
-    return Group(table, *(Text(f"{queue['queue']}: {NOBODY}") for queue in queues.seen if stands(queue)))
+        table.add_row(cell(queue["queue"]), *counted, slots, by_step(queue))
+    return Group(table, *(cell(f"{queue['queue']}: {NOBODY}") for queue in queues.seen if stands(queue)))
 
 
 def stands(queue: dict[str, Any]) -> bool:

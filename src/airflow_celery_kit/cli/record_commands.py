@@ -1,5 +1,6 @@
 """Runs in: your shell; `kit tasks` and `kit workflows`: what the journal knows, through the api-server."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from itertools import groupby
@@ -16,10 +17,11 @@ from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.record_lines import Attempts, Runs
 from airflow_celery_kit.cli.run_commands import json_object
 from airflow_celery_kit.cli.story_lines import story
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.core.journal.runs import RunState
 from airflow_celery_kit.core.journal.statuses import Status
-from airflow_celery_kit.errors import BadInputError
+from airflow_celery_kit.errors import BadInputError, KitError
 from airflow_celery_kit.settings import Settings
 
 LATEST = "latest"
@@ -138,7 +140,10 @@ def retry_task(id: Any, as_json: bool) -> None:
 @count_option
 @json_option
 def cancel_tasks(as_json: bool, **wanted: Any) -> None:
-    """Cancel every open attempt that fits. The first call says how many there are, the second one names that number."""
+    """Cancel every open attempt that fits. The first call says how many there are, the second one names that number.
+
+    Exit code 1 when one of them is left out, each with the reason.
+    """
     many("/tasks/cancel", wanted, "cancelled", as_json)
 
 
@@ -147,7 +152,10 @@ def cancel_tasks(as_json: bool, **wanted: Any) -> None:
 @count_option
 @json_option
 def retry_tasks(as_json: bool, **wanted: Any) -> None:
-    """Run every ended attempt that fits again. The first call says how many there are, the second one names that number."""
+    """Run every ended attempt that fits again. The first call says how many there are, the second one names that number.
+
+    Exit code 1 when one of them is left out, each with the reason.
+    """
     many("/tasks/retry", wanted, "retried", as_json)
 
 
@@ -161,7 +169,15 @@ def many(path: str, wanted: Mapping[str, Any], verb: str, as_json: bool) -> None
     found = sent(path, body)
     if wanted["count"] is None:
         return done(found, "\n".join(preview(found, verb)), as_json)
-    done(found, f"{found['changed']} of {found['count']} are {verb}", as_json)
+    done(found, "\n".join(outcome(found, verb)), as_json)
+    if found["left_out"]:
+        sys.exit(KitError.exit_code)
+
+
+def outcome(found: dict[str, Any], verb: str) -> Iterator[str]:
+    """Yield how many were changed, and a line for each that was not."""
+    yield f"{found['changed']} of {found['count']} are {verb}"
+    yield from (f"{id}: {why}" for id, why in found["left_out"].items())
 
 
 def preview(found: dict[str, Any], verb: str) -> Iterator[str]:
@@ -268,7 +284,7 @@ def sent(path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 def done(found: dict[str, Any], sentence: str, as_json: bool) -> None:
     """Say what was done."""
-    print_json(found) if as_json else OUT.print(sentence, markup=False)
+    print_json(found) if as_json else OUT.print(visible(sentence), markup=False)
 
 
 def asked(path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

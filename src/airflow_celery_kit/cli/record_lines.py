@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_celery_kit.cli.queue_lines import span
+from airflow_celery_kit.cli.visible import cell, visible
 from airflow_celery_kit.core.journal.names import name_of, short_name
 
 ID = "id"
@@ -39,7 +40,7 @@ class Attempts:
             cells = [OF_ATTEMPT[title](one) for title in titles] + ([last_line(one["error"])] if failed else [])
             if self.of_one_run:
                 cells[titles.index("task")] = short_name(one)
-            table.add_row(coloured(one["status"]), *(Text(str(cell or "")) for cell in cells))
+            table.add_row(coloured(one["status"]), *(cell(one or "") for one in cells))
         yield table
 
 
@@ -53,17 +54,17 @@ class Runs:
         if options.max_width >= WIDE:
             table = plain_table("state", "Dag and run", "done", "took", "created", "asked by", "by status")
             for one in self.found:
-                name = Text(f"{one['dag_id']} {one['run_id']}", no_wrap=True)
+                name = Text(visible(f"{one['dag_id']} {one['run_id']}"), no_wrap=True)
                 who = one["user_name"] or one["asked_by"] or ""
                 cells = (one["progress"], took(one), short(one["created_at"]), who, counted(one))
-                table.add_row(state_of(one), name, *map(Text, cells))
+                table.add_row(state_of(one), name, *map(cell, cells))
             yield table
             return
         for one in self.found:
-            yield Text(
+            yield cell(
                 f"{state_of(one):<8} {one['progress']:>7}  {took(one) or short(one['created_at'])}  {counted(one)}"
             )
-            yield Text(f"  {one['dag_id']} {one['run_id']}", style="dim", no_wrap=True, overflow="ignore")
+            yield Text(visible(f"  {one['dag_id']} {one['run_id']}"), style="dim", no_wrap=True, overflow="ignore")
 
 
 def worker_table(found: list[dict[str, Any]]) -> Table:
@@ -73,7 +74,7 @@ def worker_table(found: list[dict[str, Any]]) -> Table:
         used = f"{one['held']}/{one['slots']}" if one["held"] is not None else ""
         who = "" if one["state"] == "working" else one["asked_by"] or ""
         cells = (one["state"], one["name"], ", ".join(one["queues"] or ()), used, one["host"] or "", who)
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(cell, cells))
     return table
 
 
@@ -98,7 +99,7 @@ def plain_table(*titles: str) -> Table:
 
 def coloured(status: str) -> Text:
     """Return a status in its colour."""
-    return Text(status, style=COLOURS.get(status, ""))
+    return cell(status, COLOURS.get(status, ""))
 
 
 def short(at: str) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 from rich.table import Table
-from rich.text import Text
 
 from airflow_celery_kit.cli.display import OUT, print_json
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
+from airflow_celery_kit.cli.visible import cell
 
 LOOK = ["python", "-m", "airflow_celery_kit.controller.main", "--once"]
 
@@ -37,7 +37,7 @@ def stuck_table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(title)
     for row in rows:
         done = {True: "done", False: "moved by itself"}.get(row.get("done"), "")
-        table.add_row(Text(row["task"]), row["action"], Text(row["reason"]), done)
+        table.add_row(cell(row["task"]), cell(row["action"]), cell(row["reason"]), done)
     return table
 
 

@@ -14,6 +14,7 @@ from airflow_celery_kit import dag_runs
 from airflow_celery_kit.cli.display import ERR, OUT, print_json, run_picture
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.dag_retries import Retries
 from airflow_celery_kit.errors import BadInputError, RunFailedError
@@ -95,7 +96,7 @@ def _watch(looks: Iterator[dag_runs.Progress], retries: Retries) -> dag_runs.Pro
         for last in looks:
             live.update(run_picture(last))
             for line in retries.lines(last):
-                ERR.print(line, markup=False)
+                ERR.print(visible(line), markup=False)
     assert last is not None
     return last
 

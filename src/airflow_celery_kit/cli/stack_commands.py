@@ -12,6 +12,7 @@ from airflow_celery_kit import status as look
 from airflow_celery_kit.cli import log_search
 from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report, steps
 from airflow_celery_kit.cli.machine_commands import json_option
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.core.log_lines import LEVELS
 from airflow_celery_kit.errors import BadInputError, ConfigurationError, NotReadyError
 from airflow_celery_kit.exclusive import exclusive
@@ -168,7 +169,7 @@ def logs(choice: Any, instances: tuple[str, ...], follow: bool, lines: int, as_j
         found = log_search.found(runtime.history(list(instances)), wanted, local=runtime.name == "embedded")
         return log_search.show(found, as_json)
     for line in runtime.logs(list(instances), follow, lines):
-        click.echo(line)
+        click.echo(visible(line))
 
 
 @click.command()

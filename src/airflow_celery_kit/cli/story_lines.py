@@ -11,6 +11,7 @@ from rich.text import Text
 
 from airflow_celery_kit.cli.queue_lines import span
 from airflow_celery_kit.cli.record_lines import coloured, plain_table, short, took, where
+from airflow_celery_kit.cli.visible import cell, visible
 from airflow_celery_kit.core.journal.names import short_name
 from airflow_celery_kit.core.journal.open_hop import open_hop
 
@@ -35,21 +36,22 @@ def story(found: dict[str, Any], whole: bool = False, now: datetime | None = Non
     ]
     parts.append(events_table(found, found["events"] if whole else folded(found["events"])))
     if found["error"]:
-        parts += ["", Text(found["trace"] or found["error"], style="red")]
+        parts += ["", cell(found["trace"] or found["error"], "red")]
     return Group(*parts)
 
 
 def heading(found: dict[str, Any]) -> Group:
     """Return which attempt it is; the second line is what commands take as `DAG RUN`."""
-    title = Text.assemble(coloured(found["status"]), f"  {short_name(found)}, try {found['attempt']}, {found['id']}")
-    return Group(title, Text(f"{found['dag_id']} {found['run_id']}", no_wrap=True, overflow="ignore"))
+    said = cell(f"  {short_name(found)}, try {found['attempt']}, {found['id']}")
+    title = Text.assemble(coloured(found["status"]), said)
+    return Group(title, Text(visible(f"{found['dag_id']} {found['run_id']}"), no_wrap=True, overflow="ignore"))
 
 
 def waiting(found: dict[str, Any]) -> list[Text]:
     """Return what limit or breaker an attempt waits for; nothing where none keeps it out."""
     if not found.get("waits_for"):
         return []
-    return [Text(f"{found['waits_for']}, since {short(found['since'])}", style="yellow")]
+    return [cell(f"{found['waits_for']}, since {short(found['since'])}", "yellow")]
 
 
 def facts_table(found: dict[str, Any]) -> Table:
@@ -67,7 +69,7 @@ def facts_table(found: dict[str, Any]) -> Table:
     table.add_column(overflow="fold")
     for name, value in shown.items():
         if value not in (None, ""):
-            table.add_row(name, Text(str(value)))
+            table.add_row(name, cell(value))
     return table
 
 
@@ -75,7 +77,7 @@ def hops_table(found: dict[str, Any], now: datetime) -> Table:
     """Return how long each hop took, and the one that goes on."""
     table = plain_table("hop", "took")
     for hop in found["hops"]:
-        table.add_row(hop["hop"], f"{hop['seconds']:.3f} s")
+        table.add_row(cell(hop["hop"]), f"{hop['seconds']:.3f} s")
     if present := open_hop(found, now):
         table.add_row(present[0], f"{span(present[1])} so far")
     return table
@@ -88,7 +90,7 @@ def events_table(found: dict[str, Any], events: Iterable[dict[str, Any]]) -> Tab
     for event in events:
         at = event["at"][11:23] if event["at"][:10] == day else event["at"][:23]
         what = event["kind"] + (f" x {event['times']}" if event.get("times", 1) > 1 else "")
-        table.add_row(at, event["source"], what, Text(", ".join(new_facts(found, event))))
+        table.add_row(*map(cell, (at, event["source"], what, ", ".join(new_facts(found, event)))))
     return table
 
 

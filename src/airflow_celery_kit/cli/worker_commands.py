@@ -11,6 +11,7 @@ from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.record_commands import asked, done, sent
 from airflow_celery_kit.cli.record_lines import worker_table
 from airflow_celery_kit.cli.stack_commands import opened, show, wait_until
+from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.exclusive import exclusive
 from airflow_celery_kit.runtimes import services
 
@@ -75,7 +76,7 @@ def list_workers(as_json: bool) -> None:
     if as_json:
         return print_json(found)
     if found["stale"]:
-        ERR.print(found["reason"], markup=False)
+        ERR.print(visible(found["reason"]), markup=False)
     OUT.print(worker_table(found["workers"]) if found["workers"] else "No worker reports.")
 
 

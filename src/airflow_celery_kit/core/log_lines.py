@@ -1,7 +1,7 @@
 """Runs in: the command line; what the lines of the services' logs say: when, how urgent, which text. Pure.
 
-Airflow, Celery, Flower, PostgreSQL, Valkey and the controller each write in a way of their own. A line that begins in none of these ways,
-such as one of a stack trace, belongs to the one before.
+Airflow, Celery, Flower, PostgreSQL, Valkey, Prometheus, Grafana and the controller each write in a way of their own. A line that begins in
+none of these ways, such as one of a stack trace, belongs to the one before.
 """
 
 import json
@@ -22,9 +22,14 @@ TIME = r"(?P<at>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\
 FORMS = (
     # Airflow, PostgreSQL, Celery and the supervisor.
     re.compile(rf"{TIME} \[(?P<level>[a-z]+) *\] (?P<text>.*)", re.DOTALL),
-    re.compile(rf"{TIME} \[\d+\] \S*@?\S* ?(?P<level>[A-Z]+)\d*: +(?P<text>.*)", re.DOTALL),
+    re.compile(rf"{TIME} \[\d+\] (?:\S{{1,200}} )?(?P<level>[A-Z]+)\d*: +(?P<text>.*)", re.DOTALL),
     re.compile(rf"\[{TIME}: (?P<level>\w+)/[^\]]*\] (?P<text>.*)", re.DOTALL),
     re.compile(rf"{TIME} (?P<level>[A-Z]{{4,8}}) (?P<text>.*)", re.DOTALL),
+    # Prometheus and Grafana.
+    re.compile(
+        rf'(?:logger=\S{{1,200}} )?(?:time|ts|t)="?{TIME}"? (?:caller=\S{{1,200}} )?level=(?P<level>\w+) (?P<text>.*)',
+        re.DOTALL,
+    ),
 )
 # Flower's and Valkey's times.
 OTHER_FORMS = (
@@ -33,6 +38,8 @@ OTHER_FORMS = (
 )  # fmt: skip
 TIMES, WORDS = ("at", "timestamp"), ("event", "message")
 AGO = re.compile(r"(\d+)([smhd])")
+# A year beyond these has times that another zone cannot say.
+YEARS = range(1970, 9999)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -70,7 +77,10 @@ class Wanted:
 
 
 def moment(said: str, now: datetime) -> datetime:
-    """Return the time that a person means: `90s`, `15m`, `2h`, `3d` ago, or a time of ISO 8601, in the zone of `now`. Raises ValueError."""
+    """Return the time that a person means: `90s`, `15m`, `2h`, `3d` ago, or a time of ISO 8601, in the zone of `now`.
+
+    Raises ValueError, OverflowError.
+    """
     if found := AGO.fullmatch(said):
         return now - timedelta(**{UNITS[found[2]]: int(found[1])})
     at = datetime.fromisoformat(said)
@@ -82,20 +92,27 @@ def entries(instance: str, lines: Iterable[str], zone: Any = UTC) -> Iterator[En
     head: tuple[datetime, str] | None = None
     words: list[str] = []
     for line in lines:
-        if found := begins(line.rstrip("\n"), zone):
+        if found := begins(line.rstrip("\r\n"), zone):
             if head:
                 yield Entry(*head, instance, "\n".join(words))
             head, words = found[:2], [found[2]]
         else:
-            words.append(line.rstrip("\n"))
+            words.append(line.rstrip("\r\n"))
     if head:
         yield Entry(*head, instance, "\n".join(words))
 
 
 def begins(line: str, zone: Any) -> tuple[datetime, str, str] | None:
-    """Return time, level and text of a line that begins an entry."""
-    if line.startswith("{"):
-        return of_json(line, zone)
+    """Return time, level and text of a line that begins an entry, None of one that only looks like that."""
+    try:
+        found = of_json(line, zone) if line.startswith("{") else of_words(line, zone)
+    except (ValueError, OverflowError, RecursionError):
+        return None
+    return found if found and found[0].year in YEARS else None
+
+
+def of_words(line: str, zone: Any) -> tuple[datetime, str, str] | None:
+    """Return the same of a line that is no JSON. Raises ValueError for a time that is none."""
     for form in FORMS:
         if found := form.match(line):
             return time_of(found["at"], zone), level_of(found["level"]), found["text"]
@@ -107,16 +124,14 @@ def begins(line: str, zone: Any) -> tuple[datetime, str, str] | None:
 
 
 def of_json(line: str, zone: Any) -> tuple[datetime, str, str] | None:
-    """Return the same of a line of JSON."""
-    try:
-        said: Mapping[str, Any] = json.loads(line)
-        at = next(str(said[name]) for name in TIMES if name in said)
-        word = next(str(said[name]) for name in WORDS if name in said)
-        when = time_of(at, zone)
-    except (ValueError, StopIteration):
+    """Return the same of a line of JSON. Raises ValueError for one that is none, RecursionError."""
+    said: Mapping[str, Any] = json.loads(line)
+    at = next((str(said[name]) for name in TIMES if name in said), None)
+    word = next((str(said[name]) for name in WORDS if name in said), None)
+    if at is None or word is None:
         return None
     more = [f"{name}={value}" for name, value in said.items() if name not in (*TIMES, *WORDS, "level")]
-    return when, level_of(str(said.get("level", "info"))), " ".join([word, *more])
+    return time_of(at, zone), level_of(str(said.get("level", "info"))), " ".join([word, *more])
 
 
 def time_of(said: str, zone: Any) -> datetime:

@@ -13,7 +13,7 @@ def read(paths: list[Path], follow: bool, lines: int) -> Iterator[str]:
     width = max((len(path.stem) for path in paths), default=0)
     positions: dict[Path, int] = {}
     for path in paths:
-        with path.open(errors="replace") as file:
+        with path.open(errors="replace", newline="\n") as file:
             for line in deque(file, maxlen=lines):
                 yield f"{path.stem:<{width}} | {line.rstrip()}"
             positions[path] = file.tell()
@@ -33,7 +33,8 @@ def _fresh(path: Path, positions: dict[Path, int]) -> list[str]:
         # A line that is still being written is left for the next look.
         whole, end, _ = file.read().rpartition(b"\n")
     positions[path] = start + len(whole + end)
-    return whole.decode(errors="replace").splitlines() if end else []
+    # What Python takes for the end of a line besides may stand within one.
+    return [line.rstrip() for line in whole.decode(errors="replace").split("\n")] if end else []
 
 
 def history(path: Path) -> Iterator[str]:
@@ -41,7 +42,7 @@ def history(path: Path) -> Iterator[str]:
     older = sorted(path.parent.glob(f"{path.name}.[0-9]*"), key=lambda one: int(one.suffix[1:]), reverse=True)
     for one in (*older, path):
         try:
-            with one.open(errors="replace") as file:
+            with one.open(errors="replace", newline="\n") as file:
                 yield from file
         except FileNotFoundError:
             # Rotated meanwhile.
