@@ -63,5 +63,7 @@ def test_a_scope_is_a_limit_of_no_slots_for_what_it_names():
     assert (made["dags"], made["tasks"]) == ("^(?:sales\\.v2)$", "^(?:load[\\[]x\\])$")
     with pytest.raises(ScopeError, match="there is no pool small"):
         scope("pool:small", lambda *_: None)
+    with pytest.raises(ScopeError, match=r"'queue:\\x01' cannot be suspended: '\\x01' is no letter of a name"):
+        scope("queue:\x01", lambda statement, name: name)
     with pytest.raises(ScopeError, match="dag:ID, task:DAG.TASK"):
         scope("crm", lambda *_: "x")

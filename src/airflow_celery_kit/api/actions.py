@@ -34,7 +34,7 @@ from airflow_celery_kit.api.answers.actions import (
 )
 from airflow_celery_kit.api.answers.fields import said
 from airflow_celery_kit.api.conditions import SAME_RUN, SAME_TASK
-from airflow_celery_kit.api.limits import NO_TEXT, is_text
+from airflow_celery_kit.api.limits import flaw
 from airflow_celery_kit.api.problems import LACKING
 
 router = APIRouter()
@@ -58,9 +58,9 @@ WITHDRAW = text("INSERT INTO kit.withdrawal (message, task) VALUES (:message, :t
 
 
 def plain(value: Any) -> Any:
-    """Return a value of a body. Raises ValueError for text that no database takes."""
-    if not is_text(value):
-        raise ValueError(NO_TEXT)
+    """Return a value of a body. Raises ValueError for one that no database takes."""
+    if problem := flaw(value):
+        raise ValueError(problem)
     return value
 
 

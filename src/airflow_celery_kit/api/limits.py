@@ -1,5 +1,6 @@
 """Runs in: airflow-apiserver; what no route is to see: bodies that are too large, and text that no database takes."""
 
+import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,10 @@ from airflow_celery_kit.api.problems import answer
 MOST_BYTES = 1 << 20
 TOO_LARGE = f"the body has more than {MOST_BYTES >> 20} MiB"
 NO_TEXT = "there is a character in it that no database takes: NUL, or half of a pair"
+UNFIT = re.compile("[\0\ud800-\udfff]")
+# What reads it later goes a level deeper into itself with each of its levels.
+MOST_DEEP = 100
+TOO_DEEP = f"it is nested more than {MOST_DEEP} levels deep"
 
 
 class TooLargeError(Exception):
@@ -26,7 +31,7 @@ class Limits:
         """Pass on a request, or refuse it before anything has been done."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if not is_text(scope["path"]) or b"\0" in unquote_to_bytes(scope["query_string"]):
+        if flaw(scope["path"]) or b"\0" in unquote_to_bytes(scope["query_string"]):
             return await answer(422, NO_TEXT)(scope, receive, send)
         try:
             body = await whole(receive)
@@ -57,10 +62,17 @@ def once(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def is_text(value: Any) -> bool:
-    """Return whether every text in a value of JSON can be written to a database."""
-    if isinstance(value, str):
-        return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value)
-    if isinstance(value, dict):
-        return all(is_text(name) and is_text(one) for name, one in value.items())
-    return not isinstance(value, list) or all(map(is_text, value))
+def flaw(value: Any) -> str:
+    """Return what keeps a value of JSON from being written to a database, nothing where nothing does."""
+    left = [(value, 0)]
+    while left:
+        one, depth = left.pop()
+        if depth > MOST_DEEP:
+            return TOO_DEEP
+        if isinstance(one, str) and UNFIT.search(one):
+            return NO_TEXT
+        if isinstance(one, dict):
+            left += [(part, depth + 1) for pair in one.items() for part in pair]
+        elif isinstance(one, list):
+            left += [(part, depth + 1) for part in one]
+    return ""

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.ranges import Ranges
 from airflow_celery_kit.controller.sight import Connections
+from airflow_celery_kit.core.guards.rules import Rules
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.guards import limits_file
 
@@ -70,13 +73,21 @@ class Guarding:
             rules, problem = limits_file.load(self.path), ""
         except ConfigurationError as found:
             rules, problem = None, str(found)
-        with fence() as cursor:
-            if rules and limits_file.apply(rules, cursor):
-                self.say("limits", limits=sorted(rules.limits), breakers=sorted(rules.breakers))
-            cursor.execute(FILE, {"problem": problem})
+        try:
+            self._write(fence, rules, problem)
+        except psycopg2.DataError as found:
+            problem = f"{self.path}: the database does not take it: {str(found).splitlines()[0]}"
+            self._write(fence, None, problem)
         if problem and problem != self.problem:
             self.say("limits_refused", reason=problem, now="what was in force stays so")
         self.problem, self.seen = problem, there
+
+    def _write(self, fence: Fence, rules: Rules | None, problem: str) -> None:
+        with fence() as cursor:
+            changed = rules and limits_file.apply(rules, cursor)
+            cursor.execute(FILE, {"problem": problem})
+        if rules and changed:
+            self.say("limits", limits=sorted(rules.limits), breakers=sorted(rules.breakers))
 
     def _tell(self, metadata: Any) -> None:
         """Say what has happened since the last look, and at the first one since the last minute."""

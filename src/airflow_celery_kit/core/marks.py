@@ -14,17 +14,22 @@ def mark(node: Any, place: Iterable[Any]) -> tuple[int, int]:
             node = node.value[step]
             found = node.start_mark
         elif isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == step), None)
+            pair = next((pair for pair in node.value if pair[0].value == str(step)), None)
             if pair is None:
                 break
             found, node = pair[0].start_mark, pair[1]
     return (found.line + 1, found.column + 1) if found else (1, 1)
 
 
-def twice(node: Any) -> Any:
-    """Return the key of a mapping that stands there a second time, None where there is none."""
+def twice(node: Any, seen_nodes: set[int] | None = None) -> Any:
+    """Return the key of a mapping that stands there a second time, None where there is none. Raises RecursionError."""
+    # A part that has a name may stand in several places, and within itself.
+    known = set() if seen_nodes is None else seen_nodes
+    if id(node) in known:
+        return None
+    known.add(id(node))
     if isinstance(node, yaml.SequenceNode):
-        return next((found for one in node.value if (found := twice(one))), None)
+        return next((found for one in node.value if (found := twice(one, known))), None)
     if not isinstance(node, yaml.MappingNode):
         return None
     seen = set()
@@ -32,6 +37,6 @@ def twice(node: Any) -> Any:
         if key.value in seen:
             return key
         seen.add(key.value)
-        if found := twice(value):
+        if found := twice(value, known):
             return found
     return None

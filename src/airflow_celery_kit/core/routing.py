@@ -40,13 +40,14 @@ def _policy(name: str) -> str:
     return name
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """Return one text as a list of it."""
     return [value] if isinstance(value, str) else value
 
 
 Duration = Annotated[int, BeforeValidator(seconds)]
 PolicyName = Annotated[str, AfterValidator(_policy)]
-Patterns = Annotated[list[str], BeforeValidator(_listed)]
+Patterns = Annotated[list[str], BeforeValidator(listed)]
 Named = Annotated[str, Field(pattern=f"^{NAME}$")]
 Kind = Literal["io", "cpu"]
 

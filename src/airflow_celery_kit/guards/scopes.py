@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import ValidationError
+
 from airflow_celery_kit.core.guards.rules import Limit
+from airflow_celery_kit.core.routing import first
 
 # The name of what is there, longest first: a Dag's id may hold dots, and so may a task's. Of queues nobody knows all.
 THERE = {
@@ -31,7 +34,10 @@ def scope(name: str, there: Callable[[str, str], str | None]) -> dict[str, Any]:
     when = {kind: literal(found)}
     if kind == "task":
         when = {"dag": literal(found), "task": literal(value[len(found) + 1 :])}
-    return Limit.model_validate({"slots": 0, "when": when}).row(name, "hand")
+    try:
+        return Limit.model_validate({"slots": 0, "when": when}).row(name, "hand")
+    except ValidationError as problem:
+        raise ScopeError(f"{name!r} cannot be suspended: {first(problem)[1]}") from problem
 
 
 def literal(name: str) -> str:

@@ -6,6 +6,7 @@ Lists come in pages, newest first; a cursor says where the next page begins.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +64,9 @@ GRAPH = "SELECT jsonb_build_object('number', number, 'tasks', tasks) FROM journa
 DONE = frozenset({"SUCCESS", "FAILURE", "CANCELLED", "TIMEOUT", "NO_DATA"})
 
 NO_CURSOR = "the cursor is none of this list's: begin without one"
+
+# What no database takes: NUL, and half of a pair.
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 Record = dict[str, Any]
 
@@ -183,11 +187,15 @@ def _closed(values: list[str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not NO_TEXT.search(value)
+
+
 def _opened(cursor: str, length: int) -> list[str]:
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error) as problem:
+    except (ValueError, binascii.Error, RecursionError) as problem:
         raise CursorError(NO_CURSOR) from problem
-    if not isinstance(found, list) or len(found) != length or not all(isinstance(one, str) for one in found):
+    if not isinstance(found, list) or len(found) != length or not all(map(_is_text, found)):
         raise CursorError(NO_CURSOR)
     return found

@@ -16,6 +16,12 @@ LABEL = "com.docker.compose"
 # Compose writes it before log lines, terminal or not.
 ERASE_LINE = "\x1b[2K"
 PUBLISHED = {"AIRFLOW_PORT": "airflow-apiserver", "FLOWER_PORT": "airflow-flower"}
+# Those that are there in some profiles alone, and the address that they are bound to whatever BIND_ADDRESS says.
+OF_PROFILES = {
+    "PROMETHEUS_PORT": ("prometheus", {"observability", "prometheus"}),
+    "GRAFANA_PORT": ("grafana", {"observability"}),
+}
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass
@@ -183,10 +189,16 @@ class Compose:
 
     def _refuse_taken_ports(self) -> None:
         running = {instance.service for instance in self.instances() if instance.state == "running"}
-        for knob, service in PUBLISHED.items():
+        for knob, service, host in self._published():
             port = self.settings.number(knob)
-            if service not in running and not ports.is_free(port, self.settings["BIND_ADDRESS"]):
+            if service not in running and not ports.is_free(port, host):
                 raise MachineError(f"port {port} is taken: stop what listens there or put another {knob} into .env")
+
+    def _published(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the knob of each port that is published, its service and its address."""
+        yield from ((knob, service, self.settings["BIND_ADDRESS"]) for knob, service in PUBLISHED.items())
+        chosen = set(self.settings["COMPOSE_PROFILES"].split(","))
+        yield from ((knob, service, LOOPBACK) for knob, (service, some) in OF_PROFILES.items() if some & chosen)
 
 
 def _report(project: str, description: dict[str, Any]) -> Instance:

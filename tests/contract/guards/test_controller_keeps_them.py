@@ -73,6 +73,28 @@ def test_a_file_is_in_force_when_it_changes_and_a_bad_one_changes_nothing(airflo
     assert airflow.schedule(ids) == 1 and airflow.one("SELECT problem FROM kit.guard_file") == ""
 
 
+REFUSE = """
+CREATE FUNCTION kit.refuse_of_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'out of range' USING ERRCODE = '22003'; END $$;
+CREATE TRIGGER refuse_of_test BEFORE INSERT ON kit.guard FOR EACH ROW WHEN (NEW.name = 'odd') EXECUTE FUNCTION kit.refuse_of_test()
+"""
+
+
+def test_a_file_that_the_database_does_not_take_is_its_problem_and_changes_nothing(airflow, metadata, guarding):
+    look(guarding, metadata)
+    airflow.query(REFUSE)
+    try:
+        guarding.path.write_text("limits: {odd: {slots: 3, when: {}}}")
+        look(guarding, metadata)
+        look(guarding, metadata, now=100.0)
+        assert airflow.query("SELECT name, slots FROM kit.guard") == [("crm-db", 1)]
+        problem = airflow.one("SELECT problem FROM kit.guard_file")
+        assert problem == f"{guarding.path}: the database does not take it: out of range"
+        assert [facts["reason"] for event, facts in guarding.said if event == "limits_refused"] == [problem]
+        assert [facts["limits"] for event, facts in guarding.said if event == "limits"] == [["crm-db"]]
+    finally:
+        airflow.query("DROP FUNCTION kit.refuse_of_test CASCADE")
+
+
 def test_a_range_follows_a_metric_and_stays_in_its_bounds(airflow, metadata, guarding):
     guarding.path.write_text("limits: {crm-db: {slots: {low: 2, high: 5, by: worker_slots}, when: {}}}")
     worker = {"slots": 4, "queues": ["default"]}

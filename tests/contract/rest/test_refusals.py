@@ -1,5 +1,7 @@
 """What a person or a program asks in the wrong way is refused with a sentence that says the right one."""
 
+import base64
+
 import pytest
 
 
@@ -45,6 +47,25 @@ def test_a_body_that_is_no_json_is_called_so(server):
     assert (answer.status_code, answer.json()["detail"]) == (
         422, "the body is no JSON: Expecting property name enclosed in double quotes at character 1",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "inside", ['["\\u0000","x"]', '["\\ud800","x"]', "[" * 1499], ids=["NUL", "half a pair", "deep"]
+)
+def test_a_cursor_that_no_page_was_given_with_is_refused(server, inside):
+    answer = server.kit("/tasks", params={"cursor": base64.urlsafe_b64encode(inside.encode()).decode()})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        400,
+        "the cursor is none of this list's: begin without one",
+    )
+
+
+@pytest.mark.parametrize("depth", [150, 480, 20_000])
+def test_a_body_that_is_too_deep_is_refused(server, depth):
+    body = '{"dag_id": "sales", "conf": {"a": ' + "[" * depth + "]" * depth + "}}"
+    answer = server.kit("/workflows", "POST", content=body.encode(), headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+    assert depth > 1000 or "nested more than 100 levels deep" in answer.json()["detail"]
 
 
 def test_a_refusal_says_each_thing_once(server):

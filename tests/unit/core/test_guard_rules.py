@@ -57,12 +57,25 @@ def test_the_whole_file_becomes_rows():
         ("breakers:\n  b: {health: {check: x}}", "line 2, column 7: breakers.b.health: no verdict opens it"),
         ("limits: [", "line 1, column 10"),
         ("a\x00b", "put the file's YAML right"),
+        ("limits:\n  start: {slots: 1}", "line 2, column 3: limits.start: 'start' is what the kit itself calls"),
+        ('limits:\n  a: {slots: 1, when: {dag: "x\\x01"}}', "line 2, column 24: limits.a.when.dag.0: '\\x01' is no letter of a name"),
+        ('limits:\n  a: {slots: 1, when: {dag: [b, "x\\x85"]}}', "line 2, column 33: limits.a.when.dag.1: '\\x85' is no letter of a name"),
+        ('limits:\n  a: {slots: 1, when: {dag: "x\\ud800"}}', "limits.a.when.dag.0: "),
+        ('limits:\n  "a\\x01": {slots: 1}', "line 2, column 3: limits.a\\x01"),
+        ('limits:\n  "a\\ud800": {slots: 1}', "unable to parse raw data as a unicode string"),
+        ('breakers:\n  "a\\n": {}', "line 2, column 3: breakers.a\\n"),
+        ('limits:\n  a: {slots: 1, when: {dag: "x[ -\\U0010ffff]"}}', "a set of letters in brackets holds more than 256"),
+        ('limits:\n  a: {slots: 1, when: {dag: "[!\\u0100-\\u01ff\\u0300-\\u03ff]"}}', "a set of letters in brackets holds more than 256"),
+        ("limits: &x {a: *x}", "line 1, column 13: limits.a.a: a word that is not known here"),
+        ("limits: &x [*x]", "line 1, column 1: limits: "),
+        ("limits: " + "[" * 5000, "line 1: it is nested too deep"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line_and_column_and_its_cure(text, said):
     with pytest.raises(GuardsError) as refused:
         parse(text)
     assert said in str(refused.value)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 300
 
 
 def test_an_empty_file_and_the_one_that_is_delivered_have_no_guards():

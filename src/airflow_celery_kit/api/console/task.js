@@ -9,8 +9,9 @@ const EVERY_SECONDS = 3;
 const OPEN = ["PENDING", "QUEUED", "RECEIVED", "PROCESSING"];
 export function Task({ query, go }) {
   const id = query.get("id");
-  const [task, problem, again] = useLook(() => ask(`/tasks/${id}`), EVERY_SECONDS, id);
-  const [said, unsaid] = useLook(() => ask(`/tasks/${id}/events`), EVERY_SECONDS, id);
+  const path = `/tasks/${encodeURIComponent(id)}`;
+  const [task, problem, again] = useLook(() => ask(path), EVERY_SECONDS, id);
+  const [said, unsaid] = useLook(() => ask(`${path}/events`), EVERY_SECONDS, id);
   return h(Flex, { direction: "column", gap: 5 },
     h(Shown, { found: task, problem }, (found) => h(Story, { task: found, go, again })),
     h(Shown, { found: said, problem: unsaid }, (found) => h(Events, { events: found.events })));
@@ -23,7 +24,9 @@ function Story({ task, go, again }) {
     const seconds = Math.max(0, (Date.now() - present.since) / 1000);
     parts.push({ name: present.hop, size: seconds, shown: `${span(seconds)} so far`, colour: HOPS[present.hop] });
   }
-  const log = `/dags/${task.dag_id}/runs/${encodeURIComponent(task.run_id)}/tasks/${task.task_id}` + (task.map_index >= 0 ? `/mapped/${task.map_index}` : "");
+  const path = `/tasks/${encodeURIComponent(task.id)}`;
+  const [dag, run, name] = [task.dag_id, task.run_id, task.task_id].map(encodeURIComponent);
+  const log = `/dags/${dag}/runs/${run}/tasks/${name}` + (task.map_index >= 0 ? `/mapped/${task.map_index}` : "");
   return h(Flex, { direction: "column", gap: 4 },
     h(Flex, { gap: 3, align: "center", wrap: "wrap" }, h(Status, { value: task.status }), h(Heading, { size: "md" }, nameOf(task)),
       h(Go, { onGo: () => go("workflow", { dag_id: task.dag_id, run_id: task.run_id }) }, `${task.dag_id} ${task.run_id}`), h(Text, null, `try ${task.attempt}`),
@@ -31,9 +34,9 @@ function Story({ task, go, again }) {
       task.instead_of && h(Go, { onGo: () => go("task", { id: task.instead_of }) }, "the attempt before"),
       task.replaced_by && h(Go, { onGo: () => go("task", { id: task.replaced_by }) }, "the attempt after")),
     h(Flex, { gap: 4 },
-      OPEN.includes(task.status) && h(Act, { label: "Cancel", question: "End this attempt?", act: () => send(`/tasks/${task.id}/cancel`), then: again }),
+      OPEN.includes(task.status) && h(Act, { label: "Cancel", question: "End this attempt?", act: () => send(`${path}/cancel`), then: again }),
       !OPEN.includes(task.status) && !task.replaced_by && h(Act, {
-        label: "Retry", question: "Run this task again?", act: () => send(`/tasks/${task.id}/retry`), then: (found) => go("task", { id: found.id }),
+        label: "Retry", question: "Run this task again?", act: () => send(`${path}/retry`), then: (found) => go("task", { id: found.id }),
       })),
     h(Box, null, h(Bar, { parts, height: "1.25rem", label: parts.map((part) => `${part.name} ${part.shown}`).join(", ") }),
       h(Flex, { gap: 4, wrap: "wrap", mt: 2 }, parts.map((part, place) => h(Flex, { key: place, gap: 1, align: "center" },

@@ -2,12 +2,13 @@
 
 import re
 from typing import Annotated, Any, Literal
+from unicodedata import category
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from airflow_celery_kit.core.guards.patterns import expression
 from airflow_celery_kit.core.guards.rate import usual_burst
-from airflow_celery_kit.core.routing import NAME, OWN, Patterns, seconds
+from airflow_celery_kit.core.routing import NAME, OWN, listed, seconds
 
 METRICS = ("workers", "worker_slots", "database_connections_left")
 PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -43,7 +44,28 @@ def _source(text: Any) -> str:
     return str(text)
 
 
+def _pattern(text: str) -> str:
+    if odd := [one for one in text if category(one) in NO_LETTERS]:
+        raise ValueError(f"{odd[0]!r} is no letter of a name: take it out")
+    expression([text])
+    return text
+
+
+def _limit_name(name: str) -> str:
+    if name == OWN_LIMIT:
+        raise ValueError(
+            f"{name!r} is what the kit itself calls tasks that have an earliest moment: choose another name"
+        )
+    return name
+
+
+# Control characters, and halves of pairs.
+NO_LETTERS = ("Cc", "Cs")
+OWN_LIMIT = "start"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+LimitName = Annotated[Name, AfterValidator(_limit_name)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Patterns = Annotated[list[Pattern], BeforeValidator(listed)]
 Duration = Annotated[int, BeforeValidator(seconds)]
 Number = Annotated[int, Field(ge=0, le=100_000, strict=True)]
 
@@ -188,7 +210,7 @@ class Breaker(Guard):
 class Rules(Part):
     """The whole file."""
 
-    limits: dict[Name, Limit] = {}
+    limits: dict[LimitName, Limit] = {}
     breakers: dict[Name, Breaker] = {}
 
     def rows(self) -> list[dict[str, Any]]:
