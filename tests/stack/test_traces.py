@@ -92,7 +92,7 @@ def test_each_task_has_all_its_hops_where_the_code_s_own_spans_are(trace: list[d
         (own,) = [one for one in trace if one["name"] == f"task_run.{task}"]
         hops = sorted(
             (one for one in trace if one["parent"] == own["id"] and "kit.hop" in one["attributes"]),
-            key=lambda one: one["begun"],
+            key=lambda one: (one["begun"], one["ended"], HOPS.index(one["name"])),
         )
         assert [one["name"] for one in hops] == HOPS
         assert all(before["ended"] == after["begun"] for before, after in pairwise(hops))

@@ -1,5 +1,7 @@
 """The hops of an attempt as spans of the trace that Airflow gave it."""
 
+from itertools import pairwise
+
 import pytest
 
 from airflow_celery_kit.core.journal.spans import Parent, nanoseconds, parent_of, spans
@@ -55,3 +57,8 @@ def test_told_again_a_span_is_the_same_and_another_attempt_s_is_another():
 def test_only_the_run_of_what_failed_has_failed(status, failed):
     found = spans(TASK | {"status": status}, PARENT)
     assert [one.failed for one in found] == [False, False, False, False, failed]
+
+
+def test_a_time_before_the_one_before_makes_no_hop_overlap():
+    found = spans(TASK | {"received_at": "2026-01-01T00:00:00+00:00"}, PARENT)
+    assert all(before.ended == after.begun and before.begun <= before.ended for before, after in pairwise(found))

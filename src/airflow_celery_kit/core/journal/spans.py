@@ -67,18 +67,19 @@ def parent_of(carrier: Any) -> Parent | None:
 
 
 def spans(task: Mapping[str, Any], parent: Parent) -> list[Span]:
-    """Return a span for each hop of a record of `journal.task`; told again they have the same ids."""
+    """Return a span for each hop of a record of `journal.task`; told again they have the same ids.
+
+    A worker may say that it has a message before the scheduler says that it sent it: each hop begins where the one before ended.
+    """
     known = {name: task[column] for name, column in ATTRIBUTES.items() if task.get(column) is not None}
     found, before = [], nanoseconds(task["created_at"])
     for until, what in HOPS:
         if task[until] is None or before is None:
             continue
-        now = nanoseconds(task[until])
+        now = max(before, nanoseconds(task[until]))
         failed = until == "completed_at" and task["status"] in FAILED
         id = int.from_bytes(sha256(f"{task['id']}/{until}".encode()).digest()[:8]) or 1
-        found.append(
-            Span(what, parent.trace, id, parent.span, before, max(before, now), failed, known | {"kit.hop": until})
-        )
+        found.append(Span(what, parent.trace, id, parent.span, before, now, failed, known | {"kit.hop": until}))
         before = now
     return found
 
