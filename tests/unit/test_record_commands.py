@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from airflow_celery_kit.cli import record_commands
-from airflow_celery_kit.cli.record_commands import preview, run_named, said
+from airflow_celery_kit.cli.bulk_lines import preview
+from airflow_celery_kit.cli.record_commands import run_named, said
 from airflow_celery_kit.cli.record_lines import Attempts, Runs, took, worker_table
 from airflow_celery_kit.core.journal.hops import hops
 from airflow_celery_kit.errors import BadInputError

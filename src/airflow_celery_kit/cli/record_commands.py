@@ -1,9 +1,8 @@
 """Runs in: your shell; `kit tasks` and `kit workflows`: what the journal knows, through the api-server."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
-from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ import httpx
 from rich.console import Group
 from rich.text import Text
 
+from airflow_celery_kit.cli.bulk_lines import outcome, preview
 from airflow_celery_kit.cli.display import OUT, print_json
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.record_lines import Attempts, Runs
@@ -172,23 +172,6 @@ def many(path: str, wanted: Mapping[str, Any], verb: str, as_json: bool) -> None
     done(found, "\n".join(outcome(found, verb)), as_json)
     if found["left_out"]:
         sys.exit(KitError.exit_code)
-
-
-def outcome(found: dict[str, Any], verb: str) -> Iterator[str]:
-    """Yield how many were changed, and a line for each that was not."""
-    yield f"{found['changed']} of {found['count']} are {verb}"
-    yield from (f"{id}: {why}" for id, why in found["left_out"].items())
-
-
-def preview(found: dict[str, Any], verb: str) -> Iterator[str]:
-    """Yield what would be changed, a task a line below its run, and how to do it."""
-    yield f"{found['count']} would be {verb}" + (":" if found["count"] else "")
-    for run, names in groupby(found["some"], key=lambda name: name.rpartition("/")[0]):
-        yield from (run, *(f"  {name.rpartition('/')[2]}" for name in names))
-    if (more := found["count"] - len(found["some"])) > 0:
-        yield f"and {more} more"
-    if found["count"]:
-        yield f"To do it add --count {found['count']}"
 
 
 @workflows.command("start")
