@@ -13,6 +13,8 @@ from tests.stack.harness.wait import wait_for
 
 # Longer than anything takes before the tasks are released.
 HELD = 280
+# What load balancers ask, which says a state and nothing else.
+OPEN = ("/health/live", "/health/ready")
 ROUTES = (
     "from airflow_celery_kit.api.app import build;"
     "print(*[(method, route.path) for route in build(None).routes for method in route.methods], sep='\\n')"
@@ -57,10 +59,11 @@ def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_every_route_refuses_strangers_and_users_without_the_permission(stack: Stack) -> None:
     stack.wait_ready()
-    routes = routes_of(stack)
+    routes = [route for route in routes_of(stack) if route[1] not in OPEN]
     assert {("GET", "/queues"), ("GET", "/metrics")} <= set(routes)
     stranger = client(stack)
     assert {ask(stranger, route) for route in routes} == {401}
+    assert {ask(stranger, ("GET", path)) for path in OPEN} <= {200, 503}
     public, viewer = user(stack, "Public"), user(stack, "Viewer")
     assert {ask(public, route) for route in routes} == {403}
     reading, changing = ([route for route in routes if (route[0] == "GET") is reads] for reads in (True, False))
