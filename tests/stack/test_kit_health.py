@@ -72,7 +72,7 @@ def test_without_an_api_server_or_a_controller_somebody_still_says(stack: Stack)
         assert stack.kit("health", "--live", check=False).returncode == 1
     finally:
         stack.start_instance("airflow-apiserver-1")
-    stack.wait_ready()
+    whole(stack)
     stack.kit("stop", "airflow-controller-1")
     try:
         wait_for("verdicts that are old", lambda: word(stack, "ready") == 503, 60)
