@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_celery_kit import config_files
 from airflow_celery_kit.core.housekeeping import Limits, LimitsError, parse
 from airflow_celery_kit.errors import ConfigurationError
 
@@ -16,15 +17,11 @@ SEEN = "housekeeping"
 def load(path: Path) -> Limits:
     """Return the limits of a file, the defaults where there is none. Raises ConfigurationError that names file, line and cure."""
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Limits()
-    except LimitsError as problem:
-        raise ConfigurationError(f"{path}, {problem}") from problem
-    except UnicodeDecodeError as problem:
-        raise ConfigurationError(f"{path} is not a text file (UTF-8)") from problem
-    except OSError as problem:
-        raise ConfigurationError(f"{path}: {problem.strerror}: let the services read it") from problem
+        return config_files.load(path, parse, LimitsError, "let the services read it")
+    except ConfigurationError as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            return Limits()
+        raise
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Limits:

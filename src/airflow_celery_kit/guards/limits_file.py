@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_celery_kit import config_files
 from airflow_celery_kit.core.guards.file import GuardsError, parse
 from airflow_celery_kit.core.guards.rules import Rules
-from airflow_celery_kit.errors import ConfigurationError
 
 VARIABLE = "KIT_LIMITS_FILE"
 APPLY = "SELECT kit.guards_apply(%s)"
@@ -21,16 +21,7 @@ def path_from(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 def load(path: Path) -> Rules:
     """Return the rules of a file. Raises ConfigurationError that names file, line and column, and what is wrong there."""
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except GuardsError as problem:
-        raise ConfigurationError(f"{path}, {problem}") from problem
-    except UnicodeDecodeError as problem:
-        raise ConfigurationError(f"{path} is not a text file (UTF-8): save it as one") from problem
-    except OSError as problem:
-        raise ConfigurationError(
-            f"{path}: {problem.strerror}: put it back, without limits it may be empty"
-        ) from problem
+    return config_files.load(path, parse, GuardsError, "put it back, without limits it may be empty")
 
 
 def apply(rules: Rules, cursor: Any) -> bool:

@@ -138,7 +138,9 @@ def test_a_pattern_fits_what_it_fits_in_the_shell(connection, pattern, name):
 
 def machine_of_slots(airflow, ids):
     """A state machine of Airflow's: tasks that are scheduled, run, end, are cleared and retried under a limit of two."""
-    active = ("scheduled", "queued", "running", "deferred", "restarting")
+    states = ("queued", "running", "deferred", "awaiting_input", "restarting")
+    ends = ("success", "failed", "up_for_retry", "up_for_reschedule", None)
+    active = ("scheduled", *states)
 
     class Slots(RuleBasedStateMachine):
         def __init__(self):
@@ -155,22 +157,7 @@ def machine_of_slots(airflow, ids):
             assert airflow.schedule(some_ids) == min(free, len(due))
             self.states = dict(zip(ids, airflow.states(ids), strict=True))
 
-        @rule(
-            id=some.sampled_from(ids),
-            state=some.sampled_from(
-                [
-                    "queued",
-                    "running",
-                    "deferred",
-                    "success",
-                    "failed",
-                    "up_for_retry",
-                    "up_for_reschedule",
-                    "restarting",
-                    None,
-                ]
-            ),
-        )
+        @rule(id=some.sampled_from(ids), state=some.sampled_from([*states, *ends]))
         def a_state_changes(self, id, state):
             if self.states[id] in active:
                 airflow.becomes(state, id)
