@@ -89,7 +89,9 @@ def test_queues_of_any_name_have_the_workers_that_the_knobs_say(stack: Stack) ->
 
 def test_run_wait_tells_success_from_failure(stack: Stack) -> None:
     (stack.root / "dags" / "failing.py").write_text(
-        HELLO.replace("brand_new", "failing").replace('return "hello"', "raise ValueError(1)")
+        HELLO.replace("brand_new", "failing")
+        .replace("@task", "@task(retries=0)")
+        .replace('return "hello"', "raise ValueError(1)")
     )
     stack.wait_dag("failing")
     ended = stack.kit("run", "failing", "--wait", check=False)

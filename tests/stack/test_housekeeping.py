@@ -92,6 +92,8 @@ def test_what_is_old_goes_while_a_task_runs_that_looks_as_old(stack: Stack) -> N
     assert "would go" in table and "celery_taskmeta" in table and "log files" in table
 
 
+# Nothing of it differs between runtimes.
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_the_loop_does_the_same_by_itself_and_a_wrong_line_stops_nothing(stack: Stack, limits: Any) -> None:
     limits.write_text("sessions: 2h\n")
     wait_for(

@@ -16,6 +16,7 @@ from airflow_celery_kit import instance
 from airflow_celery_kit.controller import (
     counting,
     draining,
+    housekeeping,
     journal,
     quarantine,
     queues,
@@ -26,7 +27,6 @@ from airflow_celery_kit.controller import (
 )
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.guarding import Guarding
-from airflow_celery_kit.controller.housekeeping import Housekeeping
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.ordering import Ordering
 from airflow_celery_kit.controller.sight import Connections
@@ -127,7 +127,7 @@ def chores(ordering: Ordering | None, say: Say) -> dict[str, Chore]:
         "queues": show,
         "replies": seldom(partial(tidy, say)),
         "old_orders": seldom(partial(forget, say), HOUR_SECONDS),
-        "housekeeping": seldom(Housekeeping(say).look),
+        "housekeeping": seldom(housekeeping.Housekeeping(say).look, housekeeping.EVERY_SECONDS),
     }
     if journal.kept():
         after = int(os.environ.get(QUARANTINE) or 0) if is_on(os.environ) else 0

@@ -31,8 +31,8 @@ from airflow_celery_kit.housekeeping import VARIABLE, Watched, from_environment
 from airflow_celery_kit.rounds import Facts, Round
 
 Say = Callable[..., None]
-# The other chores wait for it; what is left is done a minute later.
-TURN_SECONDS = 5.0
+# The file is looked at this often. The other chores wait for a round; what is left of it is done a minute later.
+EVERY_SECONDS, TURN_SECONDS, GO_ON_SECONDS = 10.0, 5.0, 60.0
 REST_SECONDS = 0.05
 # Somebody waits for it at a terminal.
 BY_HAND_SECONDS = 300.0
@@ -58,7 +58,9 @@ class Housekeeping:
         asked = before.get("asked_at", 0.0)
         if due := time.time() - asked >= limits["every"]:
             write({"asked_at": time.time(), "limits": dict(limits.words)}, fence)
-        if due or not before.get("controller", {}).get("complete", True):
+        last = before.get("controller", {})
+        left = not last.get("complete", True) and time.time() - last["ended_at"] >= GO_ON_SECONDS
+        if due or left:
             found = part(connections, before, Round(limits, False, TURN_SECONDS, REST_SECONDS))
             write(found, fence)
             self._say_removed(found["controller"])

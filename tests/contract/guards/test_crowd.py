@@ -12,7 +12,10 @@ from tests.contract.guards.conftest import SCHEDULE, breaker, limit
 
 ON_WHEELS_ALONE = True
 SECONDS, SLOTS = 8, 6
-DUE = "SELECT id::text FROM task_instance WHERE state IS NULL OR state = 'up_for_retry' ORDER BY random() LIMIT 40"
+# As a scheduler does it, which locks the run first: no other one schedules the same tasks.
+DUE = """
+SELECT id::text FROM task_instance WHERE state IS NULL OR state = 'up_for_retry' ORDER BY random() LIMIT 40 FOR UPDATE SKIP LOCKED
+"""
 # As the scheduler's critical section: what it locks it sends, in one transaction.
 SEND = """
 WITH due AS (SELECT id FROM task_instance WHERE state = 'scheduled' ORDER BY random() LIMIT 8 FOR UPDATE SKIP LOCKED)
