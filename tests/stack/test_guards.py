@@ -78,7 +78,12 @@ def test_a_service_that_is_down_is_left_alone_and_every_task_succeeds_once_it_is
     in_flight = slots(stack)
     url = f"http://127.0.0.1:{service.server_port}"
     run = stack.start_dag("calls_a_service", {"tasks": TASKS, "url": url})
-    wait_for("the breaker to open", lambda: state(stack) == "open", 90, lambda: stack.kit("breakers", "list").stdout)
+    wait_for(
+        "the breaker to open",
+        lambda: breaker_states(stack).get("stack-service") == "open",
+        90,
+        lambda: stack.kit("breakers", "list").stdout,
+    )
     opened = min(service.failed)
     time.sleep(DOWN_SECONDS)
     waiting = instances(stack, "calls_a_service", run, "call")
@@ -101,11 +106,6 @@ def test_a_service_that_is_down_is_left_alone_and_every_task_succeeds_once_it_is
     assert {one["state"] for one in ended} == {"success"} and len(service.worked) == TASKS
     assert sum(one["try_number"] - 1 for one in ended) == asked, "a try is what reached the service, and nothing else"
     print(f"the last one worked {max(service.worked) - back:.1f} s after the service was back")
-
-
-def state(stack: Stack) -> str:
-    """The breaker's state."""
-    return next((one["state"] for one in stack.api.kit("/breakers")["breakers"] if one["name"] == "stack-service"), "")
 
 
 @EMBEDDED
@@ -185,6 +185,38 @@ def test_a_changed_file_is_in_force_within_five_seconds_and_a_bad_one_is_refused
     finally:
         path.write_text(before)
     wait_for("the file of before", lambda: "fresh" not in known(), 5, known)
+
+
+@EMBEDDED
+def test_what_needs_a_service_that_a_check_calls_ill_waits_until_it_is_well(stack: Stack) -> None:
+    stack.wait_ready()
+    stack.wait_dag("limited")
+    path = stack.root / "config" / "limits.yaml"
+    before = path.read_text()
+    shop = "{when: {dag: limited}, health: {check: flower, unhealthy: 2, within: 10s}, open: 15s}"
+    path.write_text(f"breakers: {{shop: {shop}}}")
+    try:
+        wait_for("the breaker", lambda: "shop" in breaker_states(stack), 5)
+        stack.kit("stop", "airflow-flower-1")
+        wait_for(
+            "the breaker to open", lambda: breaker_states(stack)["shop"] == "open", 60, lambda: breaker_states(stack)
+        )
+        run = stack.start_dag("limited")
+        wait_for("a task that waits", lambda: waiting_words(stack, run), 30)
+        said = waiting_words(stack, run)
+        assert said.startswith("waits for breaker shop: ") and "flower" in said
+        assert {one["state"] for one in instances(stack, "limited", run, "query")} == {None}, "it holds no slot"
+        stack.start_instance("airflow-flower-1")
+        assert stack.wait_run("limited", run) == "success"
+    finally:
+        path.write_text(before)
+        stack.start_instance("airflow-flower-1")
+    assert {one["try_number"] for one in instances(stack, "limited", run, "query")} == {1}
+
+
+def breaker_states(stack: Stack) -> dict[str, str]:
+    """The state of each breaker."""
+    return {one["name"]: one["state"] for one in stack.api.kit("/breakers")["breakers"]}
 
 
 @EMBEDDED

@@ -4,6 +4,7 @@
 `--once --act` it repairs that too. Every controller looks; the one that holds the lease acts.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from typing import Any
 from airflow_celery_kit import instance
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.beside import AWAY, Beside, chores
-from airflow_celery_kit.controller.lease import Lease, LeaseLostError
+from airflow_celery_kit.controller.lease import Lease, LeaseLostError, give_back
 from airflow_celery_kit.controller.ordering import from_environment
 from airflow_celery_kit.controller.sight import Connections, look
 from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, Suspicions
@@ -109,6 +110,12 @@ def run(controller: Controller, beat: Path, pause: float) -> None:
         time.sleep(pause)
 
 
+def leave() -> None:
+    """Give back what this controller leads; where the database is away the lease runs out by itself."""
+    with contextlib.suppress(*AWAY):
+        give_back(Connections().metadata, instance.name())
+
+
 def look_until_sure(connections: Connections) -> list[Finding]:
     """Return what is stuck and stayed so for CONFIRM_SECONDS; at once where nothing is. Raises one of AWAY."""
     suspicions, until = Suspicions(), math.inf
@@ -146,7 +153,10 @@ def main(arguments: list[str]) -> int:
             return os.EX_CONFIG
         health.Loop(health.from_environment(os.environ, say)).start()
         pause = float(os.environ.get("KIT_LOOK_SECONDS") or LOOK_SECONDS)
-        run(Controller(beside=Beside(chores(ordering, say), say)), Path(os.environ["KIT_BEAT_FILE"]), pause)
+        try:
+            run(Controller(beside=Beside(chores(ordering, say), say)), Path(os.environ["KIT_BEAT_FILE"]), pause)
+        finally:
+            leave()
     try:
         once("--act" in arguments)
     except AWAY as problem:

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.health.anew import TOLD_SECONDS
 from airflow_celery_kit.health.check import Check
 
 LEASE_LATE_SECONDS = 10.0
 LOOK_LATE_SECONDS = 30.0
 # Where nobody has looked yet, nothing is late.
 QUERY = """
-SELECT holder, extract(epoch FROM clock_timestamp() - expires_at)::float8,
+SELECT holder, follows, extract(epoch FROM clock_timestamp() - taken_at)::float8, extract(epoch FROM clock_timestamp() - expires_at)::float8,
        coalesce((SELECT extract(epoch FROM clock_timestamp() - at) FROM kit.seen WHERE what = 'queues'), 0)::float8
 FROM kit.lease WHERE name = 'repair'
 """
@@ -28,6 +29,11 @@ class Controller(Check):
             "nobody has held the lease for ten seconds: nothing is repaired or ordered",
             "see 'kit logs airflow-controller'",
         ),
+        "anew": Cause(
+            State.DEGRADED,
+            "another one leads since a moment ago: the one before ended without a word, or stood still for longer than its lease",
+            "see why in 'kit logs airflow-controller'",
+        ),
         "blind": Cause(
             State.DEGRADED,
             f"its last look is older than {LOOK_LATE_SECONDS:.0f} s: it cannot see the broker or a database",
@@ -39,9 +45,13 @@ class Controller(Check):
         """Return one finding."""
         with metadata, metadata.cursor() as cursor:
             cursor.execute(QUERY)
-            holder, late, age = cursor.fetchone()
+            holder, follows, led, late, age = cursor.fetchone()
         if age > LOOK_LATE_SECONDS:
             return [self.ill("blind", f"the last look is {age:.0f} s old")]
         if late > LEASE_LATE_SECONDS:
             return [self.ill("nobody", f"the lease of {holder or 'nobody'} ended {late:.0f} s ago")]
+        if follows and led < TOLD_SECONDS:
+            return [
+                self.ill("anew", f"{holder} leads since {led:.0f} s ago, {follows} did before and ended without a word")
+            ]
         return [self.well(f"{holder} leads, its last look is {max(age, 0.0):.0f} s old")]

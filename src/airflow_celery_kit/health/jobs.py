@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.health.anew import Anew
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.probes.job import STALE_SECONDS
 
@@ -11,7 +12,8 @@ from airflow_celery_kit.probes.job import STALE_SECONDS
 FORGET_SECONDS = 3600.0
 # The newest job of each instance; one that ended as it was told to has no say.
 QUERY = """
-SELECT DISTINCT ON (hostname) hostname, state, extract(epoch FROM now() - latest_heartbeat)::float8
+SELECT DISTINCT ON (hostname) hostname, state, extract(epoch FROM now() - latest_heartbeat)::float8, id,
+    lead(state) OVER (PARTITION BY hostname ORDER BY latest_heartbeat DESC)
 FROM job WHERE job_type = %(type)s AND latest_heartbeat > now() - %(forget)s * interval '1 s'
 ORDER BY hostname, latest_heartbeat DESC
 """
@@ -25,15 +27,25 @@ class Jobs(Check):
     confirm = 1
     hangs = State.DEGRADED
 
+    def __init__(self) -> None:
+        self.anew = Anew()
+
     def look(self, metadata: Any) -> Iterable[Finding]:
         """Return one finding for the kind, and one for each instance that is silent while another works."""
         with metadata, metadata.cursor() as cursor:
             cursor.execute(QUERY, {"type": self.job_type, "forget": FORGET_SECONDS})
-            running = [(host, age) for host, state, age in cursor.fetchall() if state == "running"]
+            found = [one for one in cursor.fetchall() if one[1] == "running"]
+        running = [(host, age) for host, _, age, *_ in found]
+        anew = [host for host, _, _, job, before in found if self.anew.is_anew(host, job, expected=before == "success")]
         fresh = [host for host, age in running if age <= STALE_SECONDS]
         silent = {host: age for host, age in running if age > STALE_SECONDS}
         if fresh:
-            yield self.well(f"{', '.join(fresh)}, last heartbeat {min(age for _, age in running):.0f} s ago")
+            said = f"last heartbeat {min(age for _, age in running):.0f} s ago"
+            yield (
+                self.ill("anew", f"{', '.join(anew)} was started anew, {said}")
+                if anew
+                else self.well(f"{', '.join(fresh)}, {said}")
+            )
             yield from (self.ill("silent", f"last heartbeat {age:.0f} s ago", host) for host, age in silent.items())
         else:
             said = ", ".join(f"{host}: last heartbeat {age:.0f} s ago" for host, age in silent.items())
@@ -45,6 +57,11 @@ def causes_of(service: str, means: str, vital: bool = False) -> dict[str, Cause]
     cure = f"see 'kit status' and 'kit logs {service}'; 'kit up' starts one that is stopped"
     return {
         "none": Cause(State.UNHEALTHY, f"no heartbeat of the last {STALE_SECONDS:.0f} s: {means}", cure, vital),
+        "anew": Cause(
+            State.DEGRADED,
+            "one was started anew after the one before had ended without a word",
+            f"see why in 'kit logs {service}'",
+        ),
         "silent": Cause(State.DEGRADED, f"one of several has had no heartbeat for {STALE_SECONDS:.0f} s", cure),
     }
 

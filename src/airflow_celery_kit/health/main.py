@@ -19,7 +19,7 @@ from airflow_celery_kit import instance
 from airflow_celery_kit.controller import seen
 from airflow_celery_kit.controller.lease import Lease
 from airflow_celery_kit.controller.sight import Connections
-from airflow_celery_kit.core.health import Finding, Held, State, Verdict, judge
+from airflow_celery_kit.core.health import Finding, Held, State, Verdict, judge, worst
 from airflow_celery_kit.health import table
 from airflow_celery_kit.health.breakers import Breakers
 from airflow_celery_kit.health.canary import Canary
@@ -34,6 +34,8 @@ WRITE_SECONDS = 5.0
 HOLD_SECONDS = 3.0
 # A look that says otherwise than the verdict is soon followed by the one that confirms it.
 AGAIN_SECONDS = 3.0
+# What is ill is looked at so many times as often, so that its recovery is soon told.
+ILL_TIMES = 2
 # While a breaker counts what a check finds, so that even ten looks are made within ten seconds.
 HURRY_SECONDS, HURRIED_TURN_SECONDS = 0.3, 0.1
 READ = "SELECT facts FROM kit.seen WHERE what = 'health'"
@@ -56,6 +58,8 @@ class Health:
                 continue
             if self.take(looker.check, found, at):
                 looker.due = min(looker.due, now + AGAIN_SECONDS)
+            elif worst(found) != State.HEALTHY:
+                looker.due = min(looker.due, now + looker.check.every / ILL_TIMES)
             if self.breakers.hear(looker.check.name, found):
                 looker.due = min(looker.due, now + HURRY_SECONDS)
         return before != {key: one.verdict.state for key, one in self.held.items()}

@@ -11,6 +11,7 @@ from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.health.clock import Clock
 from airflow_celery_kit.health.controller import Controller
 from airflow_celery_kit.health.database import Journal, Metadata, Results
+from airflow_celery_kit.health.deaths import Deaths
 from airflow_celery_kit.health.endpoint import Endpoint
 from airflow_celery_kit.health.jobs import DagProcessor, Scheduler, Triggerer
 from airflow_celery_kit.health.memory import Memory
@@ -35,6 +36,7 @@ BUILT_IN: tuple[type[Check], ...] = (
     Controller,
     Workers,
     Canary,
+    Deaths,
     Clock,
     Secrets,
     Versions,
@@ -45,7 +47,12 @@ FOR_TASKS: tuple[type[Check], ...] = (Endpoint, Reachable, Memory)
 
 def built_in(environment: Mapping[str, str]) -> list[Check]:
     """Return the checks that a deployment has what it takes for."""
-    left_out = {Journal: "KIT_JOURNAL_CONN", ApiServer: "KIT_APISERVER_URL", Flower: "KIT_FLOWER_URL"}
+    left_out = {
+        Journal: "KIT_JOURNAL_CONN",
+        Deaths: "KIT_JOURNAL_CONN",
+        ApiServer: "KIT_APISERVER_URL",
+        Flower: "KIT_FLOWER_URL",
+    }
     return [kind() for kind in BUILT_IN if kind not in left_out or environment.get(left_out[kind])]
 
 

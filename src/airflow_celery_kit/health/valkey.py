@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from valkey.exceptions import OutOfMemoryError, ValkeyError
 
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.health.anew import Anew
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.probes.broker import HIGH_WATER
 
@@ -20,7 +21,7 @@ DISK_CURE = "see 'kit logs valkey', and whether its disk is full; a restart woul
 
 
 class Valkey(Check):
-    """A write and its reading back with the controller's own login, then what the server says of itself (`INFO`)."""
+    """A reading and a write with the controller's own login, and what the server says of itself (`INFO`)."""
 
     name = "broker"
     needs = ("broker",)
@@ -51,6 +52,12 @@ class Valkey(Check):
             f"{CLIENTS_SHARE:.0%} of its connections are in use, or it has refused some",
             "see who holds them: 'CLIENT LIST'",
         ),
+        "empty": Cause(
+            State.DEGRADED,
+            "it was started anew without the data that it had",
+            "nothing: what waited is sent again within a minute and a half; see 'kit logs valkey'",
+        ),
+        "anew": Cause(State.DEGRADED, "it was started anew, which nobody had seen", "see why in 'kit logs valkey'"),
         "slow": Cause(
             State.DEGRADED, f"a write and its reading back take more than {SLOW_SECONDS} s", "see what its machine does"
         ),
@@ -59,30 +66,35 @@ class Valkey(Check):
     def __init__(self) -> None:
         self.evicted: int | None = None
         self.rejected: int | None = None
+        self.anew, self.empty = Anew(), Anew()
 
     def look(self, broker: Any) -> Iterable[Finding]:
         """Return one finding: the worst."""
-        begun = time.monotonic()
+        begun, kept = time.monotonic(), b""
         try:
             said = broker.client.info()
             if not said.get("loading"):
-                broker.client.hset(KEY, "at", int(time.time()))
-                broker.client.hget(KEY, "at")
+                kept = broker.client.hget(KEY, "run") or b""
+                broker.client.hset(KEY, "run", said["run_id"])
         except OutOfMemoryError as problem:
             return [self.ill("full", str(problem))]
         except (ValkeyError, OSError) as problem:
             return [self.ill("away", str(problem) or type(problem).__name__)]
-        return [self.of(said, time.monotonic() - begun)]
+        return [self.of(said, time.monotonic() - begun, bool(kept))]
 
-    def of(self, said: Mapping[str, Any], took: float) -> Finding:
-        """Return what follows from `INFO` and the seconds of the round trip."""
+    def of(self, said: Mapping[str, Any], took: float, kept: bool = True) -> Finding:
+        """Return what follows from `INFO`, the seconds of the round trip, and whether what the last look wrote is still there."""
+        if said.get("loading"):
+            return self.ill("loading", "it is reading its data")
         evicted, rejected = self._more(said)
         share = said["used_memory"] / said["maxmemory"] if said.get("maxmemory") else 0.0
         clients = said["connected_clients"] / max(1, said.get("maxclients", 10_000))
         held = f"{said['connected_clients']} clients, {said['blocked_clients']} of them wait for messages"
         why = f"answers in {took * 1000:.0f} ms, {share:.0%} of maxmemory, {held}"
+        started = f"started anew {said['uptime_in_seconds']} s ago"
+        anew = self.anew.is_anew(self.name, said["run_id"])
+        empty = self.empty.is_anew(self.name, said["run_id"], expected=kept)
         checks = (
-            ("loading", said.get("loading"), "it is reading its data"),
             ("evicts", evicted, f"{evicted} keys evicted since the last look"),
             ("full", share > HIGH_WATER, f"{share:.0%} of maxmemory"),
             (
@@ -98,6 +110,8 @@ class Valkey(Check):
                 rejected or clients > CLIENTS_SHARE,
                 f"{said['connected_clients']} clients, {rejected} refused since the last look",
             ),
+            ("empty", empty, f"{started} without its data"),
+            ("anew", anew, started),
             ("slow", took > SLOW_SECONDS, why),
         )
         return next((self.ill(cause, text) for cause, is_so, text in checks if is_so), self.well(why))

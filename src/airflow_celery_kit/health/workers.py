@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.health.anew import Anew
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.worker.broker import LEFT_KEY
 
@@ -60,12 +61,18 @@ class Workers(Check):
             f"less than {LITTLE_MEMORY_SHARE:.0%} of the memory it may use is free",
             "fewer slots, more memory (WORKER_MEMORY), or another worker",
         ),
+        "anew": Cause(
+            State.DEGRADED,
+            "it was started anew after the one before had ended without a word: what that one ran is run again",
+            "see why in 'kit logs {worker}'; SIGKILL without a word of anybody is often the kernel, for memory",
+        ),
         "drained": Cause(State.DEGRADED, "all workers were told to take no task", "'kit workers resume'"),
     }
 
     def __init__(self) -> None:
         self.seen: dict[str, float] = {}
         self.looked = 0.0
+        self.anew = Anew()
 
     def remember(self, subjects: Collection[str]) -> None:
         """Expect the workers that another controller knew."""
@@ -115,6 +122,7 @@ class Workers(Check):
                 memory["free"] < memory["total"] * LITTLE_MEMORY_SHARE,
                 f"{memory['free'] >> 20} MiB left of {memory['total'] >> 20}",
             ),
+            ("anew", self.anew.is_anew(name, said.get("since"), expected=bool(said.get("told", True))), "started anew"),
         )
         well = f"{held} of {slots} slots in use{', takes no task as it was told' if said.get('drained') else ''}"
         return next((self.ill(cause, why, name) for cause, is_so, why in checks if is_so), self.well(well, name))

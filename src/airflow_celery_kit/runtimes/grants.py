@@ -7,7 +7,9 @@ CREATE SCHEMA IF NOT EXISTS kit;
 CREATE TABLE IF NOT EXISTS kit.lease (
     name text PRIMARY KEY, holder text NOT NULL, token bigint NOT NULL, expires_at timestamptz NOT NULL
 );
-INSERT INTO kit.lease VALUES ('repair', '', 0, now()), ('health', '', 0, now()) ON CONFLICT DO NOTHING;
+-- Since when its holder leads, and who led before without giving it back.
+ALTER TABLE kit.lease ADD COLUMN IF NOT EXISTS taken_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN IF NOT EXISTS follows text NOT NULL DEFAULT '';
+INSERT INTO kit.lease (name, holder, token, expires_at) VALUES ('repair', '', 0, now()), ('health', '', 0, now()) ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS kit.base_weight (
     dag_id text, run_id text, task_id text, map_index integer, base integer NOT NULL, given integer NOT NULL,
     PRIMARY KEY (dag_id, run_id, task_id, map_index)
@@ -19,7 +21,7 @@ CREATE TABLE IF NOT EXISTS kit.service (
 INSERT INTO kit.service (service, instance, facts) VALUES ('salt', '', to_jsonb(gen_random_uuid()::text)) ON CONFLICT DO NOTHING;
 GRANT USAGE ON SCHEMA kit TO kit;
 GRANT SELECT ON kit.service TO kit;
-GRANT SELECT (job_type, hostname, state, latest_heartbeat) ON job TO kit;
+GRANT SELECT (id, job_type, hostname, state, latest_heartbeat) ON job TO kit;
 GRANT SELECT, UPDATE ON kit.lease TO kit;
 GRANT SELECT, INSERT, UPDATE, DELETE ON kit.base_weight TO kit;
 GRANT SELECT, INSERT, UPDATE ON kit.seen TO kit;

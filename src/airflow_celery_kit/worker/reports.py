@@ -38,8 +38,9 @@ def report(requests: Iterable[Any], duplicates: int, queues: list[str], slots: i
     It holds the ids of the messages that are reserved or running here, the number of second deliveries dropped, the queues and slots
     of this worker, and as `more`: `busy`, the share of the CPU it may use that is in use, 0 to 1; `drained`, whether it was told to
     take no task; `memory_bytes` of all its processes; its `host`; `since` when it runs and `at` when this was written, in seconds since
-    1970; `deaf`, whether it leaves alone what waits; which queues it is `consuming`; `short`, what it lacks on disk in a sentence, `disk`
-    and `memory`, bytes that are free; `canary`, the last one of each queue; its `versions`, and what may be said of its `secrets`.
+    1970; `told`, whether the one before it was told to leave; `deaf`, whether it leaves alone what waits; which queues it is `consuming`;
+    `short`, what it lacks on disk in a sentence, `disk` and `memory`, bytes that are free; `canary`, the last one of each queue; its
+    `versions`, and what may be said of its `secrets`.
     """
     held = sorted({request.id for request in requests})
     return json.dumps({"held": held, "duplicates": duplicates, "queues": queues, "slots": slots, **more})
@@ -77,7 +78,8 @@ class Reporter(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """Report now and from now on."""
         with consumer.connection.default_channel.conn_or_acquire() as client, contextlib.suppress(ResponseError):
-            client.delete(f"{LEFT_KEY}{name_of(consumer)}")
+            # Whether the one before, under this name, left as it was told.
+            self.about.setdefault("told", bool(client.delete(f"{LEFT_KEY}{name_of(consumer)}")))
             client.set(SALT_KEY, secrets.token_hex(16), nx=True)
             self.about["secrets"] = secret_facts.about(os.environ, text(client.get(SALT_KEY)))
         self.timer = consumer.timer.call_repeatedly(EVERY_SECONDS, self.send, (consumer,))

@@ -15,6 +15,7 @@ from airflow_celery_kit.health.looking import look
 from airflow_celery_kit.runtimes import prepare
 from airflow_celery_kit.worker.broker import REPORT_KEY, REPORT_SECONDS
 from tests.contract.servers import Stack
+from tests.contract.smoke import harness
 from tests.contract.tables import METADATA
 
 
@@ -79,3 +80,25 @@ def reports(measured: Stack) -> Callable[..., None]:
         measured.valkey.set(f"{REPORT_KEY}{name}", json.dumps(said | more), px=int(life * 1000))
 
     return report
+
+
+@pytest.fixture
+def own(own_broker: harness.Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[harness.Broker]:
+    """A broker whose settings tests may change, and the check on it with the controller's own login."""
+    if not own_broker.answers():
+        own_broker.start()
+    port = own_broker.settings["VALKEY_PORT"]
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", f"redis://127.0.0.1:{port}/0")
+    monkeypatch.setenv("KIT_BROKER_USER", "kit")
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(own_broker.settings.secrets / "controller_password"))
+    before = own_broker.client.config_get("*")
+    yield own_broker
+    for name in ("maxmemory", "maxmemory-policy", "appendonly"):
+        own_broker.client.config_set(name, before[name])
+    own_broker.client.flushall()
+
+
+def state_of(check: Check) -> tuple[str, str]:
+    """What one look says that needs no environment of its own."""
+    (one,) = look(check, {})
+    return str(one.state), one.why

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 
 import psycopg2
 import pytest
@@ -13,8 +12,8 @@ from airflow_celery_kit.health.database import Metadata, Results
 from airflow_celery_kit.health.jobs import DagProcessor, Scheduler
 from airflow_celery_kit.health.looking import Looker
 from airflow_celery_kit.health.valkey import Valkey
+from tests.contract.health.conftest import state_of
 from tests.contract.servers import wait_for
-from tests.contract.smoke import harness
 from tests.contract.tables import METADATA
 
 ON_WHEELS_ALONE = True
@@ -115,30 +114,6 @@ def test_a_broker_that_is_away_is_unhealthy_and_others_only_cannot_look(controll
     assert (found(Valkey())["broker"].state, found(Valkey())["broker"].vital) == (State.UNHEALTHY, True)
     (workers,) = found(Workers()).values()
     assert workers.state == State.DEGRADED and workers.why.startswith("cannot look") and "refused" in workers.why
-
-
-@pytest.fixture
-def own(own_broker: harness.Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """A broker whose settings tests may change, and the check on it with the controller's own login."""
-    if not own_broker.answers():
-        own_broker.start()
-    port = own_broker.settings["VALKEY_PORT"]
-    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", f"redis://127.0.0.1:{port}/0")
-    monkeypatch.setenv("KIT_BROKER_USER", "kit")
-    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(own_broker.settings.secrets / "controller_password"))
-    before = own_broker.client.config_get("*")
-    yield own_broker
-    for name in ("maxmemory", "maxmemory-policy", "appendonly"):
-        own_broker.client.config_set(name, before[name])
-    own_broker.client.flushall()
-
-
-def state_of(check: Valkey) -> tuple[str, str]:
-    """What one look says."""
-    from airflow_celery_kit.health.looking import look
-
-    (one,) = look(check, {})
-    return str(one.state), one.why
 
 
 def test_memory_append_only_file_and_evictions_of_a_broker_are_seen(own):

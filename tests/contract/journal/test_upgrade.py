@@ -9,7 +9,7 @@ from airflow_celery_kit.journal import install
 from tests.contract.journal.conftest import Journal
 
 ON_WHEELS_ALONE = True
-NEWEST = "0004"
+NEWEST = "0005"
 TABLES = ("journal.event", "journal.task", "journal.workflow", "journal.transition")
 ROWS = "SELECT to_jsonb(one) || jsonb_build_object('xmin', one.xmin::text) FROM {} AS one ORDER BY to_jsonb(one)::text"
 OBJECTS = """
@@ -44,6 +44,7 @@ MAY = {
     "kit": {
         "usage schema journal", "execute journal.make_partitions", "execute journal.prune", "execute journal.killers",
         "execute journal.prune_graphs", "execute journal.count_up", "execute journal.to_trace", "execute journal.were_traced",
+        "execute journal.deaths",
         "usage schema state", "execute state.prune",
     },
 }  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from airflow_celery_kit import env_file
 from tests.slack import PATIENCE
 from tests.stack.conftest import leaving, missing, ports_from, show_wreck
-from tests.stack.faults import inject
+from tests.stack.faults import health, inject
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import BOTH, EMBEDDED, SHORT_SECONDS, Fault
 from tests.stack.harness import record
@@ -139,12 +139,13 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     outage = fault.row.outage if full else min(fault.row.outage, SHORT_SECONDS)
     seen = Evidence(faulty, request.node.callspec.params["faulty"], fault, outage, slack=1.0 if full else PATIENCE)
     wait_whole(faulty)
-    yield seen
+    with health.recording(seen) as record:
+        yield seen
     problem = request.node.stash.get(PROBLEM, "")
     assert problem or seen.has_struck or fault in (Fault.NONE, Fault.CALM), (
         "the test has not shown that its fault happened"
     )
-    problem = problem or leftovers(faulty, seen.is_stock)
+    problem = problem or health.unsaid(seen, record) or leftovers(faulty, seen.is_stock)
     if (path := request.config.getoption("--evidence")) and not request.node.stash.get(BROKEN, False):
         seen.record(Path(path), problem)
     if problem:

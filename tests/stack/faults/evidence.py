@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import subprocess
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -25,7 +26,7 @@ class NotStruckError(Exception):
 
 @dataclass
 class Evidence:
-    """Collected while a test runs. `outage` is how long its outage lasts here, in seconds.
+    """Collected while a test runs. `outage` is how long its outage lasts here, in seconds; `struck_at` is steady, and when the fault was seen first.
 
     `slack` is what a bar is multiplied by: 1 at full length, where nothing else runs; more where other tests run beside.
     """
@@ -37,7 +38,13 @@ class Evidence:
     slack: float = 1.0
     loads: list[Load] = field(default_factory=list)
     measured: list[dict[str, Any]] = field(default_factory=list)
-    has_struck: bool = False
+    struck_at: float | None = None
+    has_told: bool = False
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether the fault was seen to happen."""
+        return self.struck_at is not None
 
     @property
     def is_stock(self) -> bool:
@@ -54,7 +61,7 @@ class Evidence:
         """Note that the fault has happened. Raises NotStruckError when `proof`, the sight of it, is not true."""
         if not proof:
             raise NotStruckError(f"{self.fault.name}: not seen: {what}")
-        self.has_struck = True
+        self.struck_at = self.struck_at or time.monotonic()
 
     def measure(self, what: str, seconds: float, at_most: float) -> None:
         """Note a time and hold it against its bar."""

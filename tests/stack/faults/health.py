@@ -15,7 +15,9 @@ from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.errors import KitError
 from airflow_celery_kit.runtimes.choose import RUNTIMES
 from tests.stack.faults.evidence import Evidence
+from tests.stack.faults.faults import Said
 from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
 
 # What is asked of health: the right state and cause this soon, and healthy again this soon after the fault is over.
 TOLD_SECONDS, WELL_SECONDS = 60, 30
@@ -71,13 +73,72 @@ class Watch:
             self.over.wait(EVERY_SECONDS)
 
 
+@dataclass
+class Record:
+    """All that was not Healthy during a row, with when it was seen first; times are steady."""
+
+    stack: Stack
+    over: Event = field(default_factory=Event)
+    seen: dict[tuple[str, str, str, str], float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Look until the row is over."""
+        while not self.over.wait(EVERY_SECONDS):
+            with contextlib.suppress(Exception):
+                for one in ill(self.stack):
+                    self.seen.setdefault(one, time.monotonic())
+
+    def first(self, said: Said) -> float | None:
+        """Return when it was said first, None where it was not."""
+        found = [
+            at
+            for (check, subject, state, why), at in self.seen.items()
+            if (check, state) == (said.check, said.state) and said.why in why and subject.endswith(said.subject)
+        ]
+        return min(found, default=None)
+
+
+@contextlib.contextmanager
+def recording(evidence: Evidence) -> Iterator[Record | None]:
+    """Around a row of which health is to say something: what is said while it lasts; all is well when it begins."""
+    if evidence.is_stock or isinstance(evidence.fault.row.says, str):
+        yield None
+        return
+    wait_for(
+        "all to be well", lambda: verdicts(evidence.stack) and not ill(evidence.stack), 60, lambda: ill(evidence.stack)
+    )
+    record = Record(evidence.stack)
+    thread = Thread(target=record.run, daemon=True)
+    thread.start()
+    try:
+        yield record
+    finally:
+        record.over.set()
+        thread.join(60)
+
+
+def unsaid(evidence: Evidence, record: Record | None) -> str:
+    """Return what health has not said of a row in time, or still says; nothing where it did, or where its test has seen to that (`told`)."""
+    said = evidence.fault.row.says
+    if record is None or evidence.has_told or evidence.struck_at is None or isinstance(said, str):
+        return ""
+    try:
+        at = record.first(said)
+        assert at is not None, f"health never said {said}, but {sorted(record.seen)}"
+        evidence.measure("told by health", max(0.0, at - evidence.struck_at), at_most=TOLD_SECONDS)
+        well_again(evidence, said.check, said.subject)
+    except AssertionError as problem:
+        return str(problem)
+    return ""
+
+
 @contextlib.contextmanager
 def told(evidence: Evidence, check: str, state: str, why: str = "", subject: str = "") -> Iterator[Watch]:
     """Around a fault that has begun: its verdict is seen within TOLD_SECONDS, or before its end; afterwards it is gone within WELL_SECONDS.
 
     The block ends when the fault is over and what it struck is back.
     """
-    watch = Watch(evidence.stack, check, subject, state, why)
+    watch, evidence.has_told = Watch(evidence.stack, check, subject, state, why), True
     if evidence.is_stock:
         watch.told = 0.0
         yield watch

@@ -161,6 +161,19 @@ def wait_slots_back(stack: Stack, seconds: float = 60) -> None:
     assert held == 0, f"{held} slots of the executor are never given back"
 
 
+FILL = """
+import os, shutil
+with open("/tmp/fill", "wb") as file:
+    os.posix_fallocate(file.fileno(), 0, shutil.disk_usage("/tmp").free - (8 << 20))
+print(shutil.disk_usage("/tmp").free)
+"""
+
+
+def fill_disk(stack: Stack, worker: str) -> int:
+    """Fill the file system of a container's own temporary files, which is in memory; return the bytes that are left."""
+    return int(stack.inside(worker, FILL).stdout)
+
+
 def put_new_worker_image(stack: Stack) -> None:
     """Give the workers an image of another name and let Compose replace them, as an upgrade does."""
     image = f"{stack.settings.project}-airflow"

@@ -30,7 +30,8 @@ Every task leaves a receipt when it starts and when it ends, in a file of its ru
 when every task has an end receipt, no task ran twice but those whose first run was killed, every time is within its bar, and no slot of
 the scheduler's executor is held afterwards. *Ended* counts tasks with an end receipt out of those sent when the row was judged. The
 *executor* is the part of the scheduler that hands tasks to Celery, a *slot* of it is taken until it hears of a task's end; the *AOF* is the
-broker's log on disk.
+broker's log on disk. What `kit health` says it says within 60 s of the fault (*told by health*), and no longer 30 s after the row is done
+(*healthy again*); a cell without these times was measured before that was asked.
 """
 
 
@@ -69,12 +70,15 @@ def exists(fault: Fault, column: str) -> bool:
 
 def table(seen: Seen) -> list[str]:
     """Return the lines of the table of faults."""
-    lines = ["| # | Fault | Bar | " + " | ".join(COLUMNS.values()) + " |", "|---" * (3 + len(COLUMNS)) + "|"]
+    lines = [
+        "| # | Fault | Bar | `kit health` says | " + " | ".join(COLUMNS.values()) + " |",
+        "|---" * (4 + len(COLUMNS)) + "|",
+    ]
     for fault in Fault:
         row = fault.row
         outage = f" ({row.outage:.0f} s)" if row.outage else ""
         cells = [cell(seen.get((fault.name, column)), exists(fault, column), row.outage) for column in COLUMNS]
-        lines.append(f"| {row.number} | {row.what}{outage} | {row.bar} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row.number} | {row.what}{outage} | {row.bar} | {row.says} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Runs in: stack tests; workers that are stopped, replaced, killed, starved of memory, frozen or deaf under load."""
+"""Runs in: stack tests; workers that are stopped, replaced, killed or starved of memory under load."""
 
 import contextlib
 import os
@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
 from airflow_celery_kit import env_file
@@ -16,7 +15,6 @@ from tests.stack.faults.attempts import Kills, unexplained
 from tests.stack.faults.conftest import WORKERS, wait_due
 from tests.stack.faults.evidence import Evidence
 from tests.stack.faults.faults import Fault
-from tests.stack.faults.health import told
 from tests.stack.harness.load import Load
 from tests.stack.harness.processes import alive
 from tests.stack.harness.stack import Stack
@@ -234,41 +232,3 @@ def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
     for each in (running, load):
         each.wait_ended()
         each.assert_undisturbed()
-
-
-@pytest.mark.fault(Fault.WORKERS_SILENT)
-def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Evidence) -> None:
-    """One is frozen, another lost its queue and still answers ping; the third is stopped, so that messages wait."""
-    stack = evidence.stack
-    deaf, frozen, third = WORKERS
-    stack.kit("stop", third)
-    mains = {name: inject.main_process(stack, name) for name in (deaf, frozen)}
-    stack.cancel_consumer(deaf, "default")
-    mains[frozen].suspend()
-    wait_for("a frozen worker", lambda: mains[frozen].status() == psutil.STATUS_STOPPED, 10)
-    load = evidence.load(tasks=4, seconds=0)
-    wait_for("a message that nobody takes", lambda: stack.waiting() >= 1, 60)
-    evidence.struck(
-        mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf].pid), "a frozen and a deaf worker"
-    )
-    begun = time.monotonic()
-    said = {deaf: "does not listen to default", frozen: "last heard of"}
-    with contextlib.ExitStack() as watched:
-        for name, why in said.items():
-            watched.enter_context(told(evidence, "workers", "Unhealthy", why, name))
-        try:
-            for name in mains:
-                wait_for(f"{name} to be reported", lambda name=name: stack.instance(name).get("healthy") is False, 60)
-            evidence.measure("reported", time.monotonic() - begun, at_most=60)
-            wait_for("others in their place", lambda: all(replaced(stack, *one) for one in mains.items()), 120)
-            evidence.measure("replaced", time.monotonic() - begun, at_most=120)
-        finally:
-            if alive(mains[frozen].pid):
-                mains[frozen].resume()
-    load.wait_ended()
-    stack.start_instance(third)
-
-
-def replaced(stack: Stack, name: str, old: psutil.Process) -> bool:
-    """Return whether another healthy process stands in a worker's place."""
-    return not alive(old.pid) and bool(stack.instance(name).get("healthy"))

@@ -1,0 +1,83 @@
+"""Runs in: stack tests; workers that are there and do no work: frozen, deaf, without room on their disk."""
+
+import contextlib
+import time
+
+import psutil
+import pytest
+
+from airflow_celery_kit.worker import room
+from tests.stack.faults import inject
+from tests.stack.faults.conftest import WORKERS
+from tests.stack.faults.evidence import Evidence
+from tests.stack.faults.faults import Fault
+from tests.stack.faults.health import await_told, told
+from tests.stack.faults.test_workers import HELD, VICTIM, on
+from tests.stack.harness.processes import alive
+from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
+
+
+@pytest.mark.fault(Fault.WORKERS_SILENT)
+def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Evidence) -> None:
+    """One is frozen, another lost its queue and still answers ping; the third is stopped, so that messages wait."""
+    stack = evidence.stack
+    deaf, frozen, third = WORKERS
+    stack.kit("stop", third)
+    mains = {name: inject.main_process(stack, name) for name in (deaf, frozen)}
+    stack.cancel_consumer(deaf, "default")
+    mains[frozen].suspend()
+    wait_for("a frozen worker", lambda: mains[frozen].status() == psutil.STATUS_STOPPED, 10)
+    load = evidence.load(tasks=4, seconds=0)
+    wait_for("a message that nobody takes", lambda: stack.waiting() >= 1, 60)
+    evidence.struck(
+        mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf].pid), "a frozen and a deaf worker"
+    )
+    begun = time.monotonic()
+    said = {deaf: "does not listen to default", frozen: "last heard of"}
+    with contextlib.ExitStack() as watched:
+        for name, why in said.items():
+            watched.enter_context(told(evidence, "workers", "Unhealthy", why, name))
+        try:
+            for name in mains:
+                wait_for(f"{name} to be reported", lambda name=name: stack.instance(name).get("healthy") is False, 60)
+            evidence.measure("reported", time.monotonic() - begun, at_most=60)
+            wait_for("others in their place", lambda: all(replaced(stack, *one) for one in mains.items()), 120)
+            evidence.measure("replaced", time.monotonic() - begun, at_most=120)
+        finally:
+            if alive(mains[frozen].pid):
+                mains[frozen].resume()
+    load.wait_ended()
+    stack.start_instance(third)
+
+
+@pytest.mark.fault(Fault.WORKER_OUT_OF_DISK)
+def test_a_worker_without_room_is_told_takes_no_task_and_is_replaced(evidence: Evidence) -> None:
+    """Another one starts with an empty file system: that of a container goes with it."""
+    stack = evidence.stack
+    load = evidence.load(tasks=12, seconds=HELD)
+    load.wait_started(12)
+    victim = inject.main_process(stack, VICTIM)
+    left = inject.fill_disk(stack, VICTIM)
+    evidence.struck(left < room.LEAST_BYTES, "a full disk")
+    with told(evidence, "workers", "Unhealthy", "out of disk", VICTIM) as watch:
+        await_told(watch)
+        later = evidence.load(tasks=12, seconds=1)
+        assert alive(victim.pid), "it still has tasks"
+        stack.release(load.run_id)
+        load.wait_ended()
+        ended = time.monotonic()
+        wait_for("its end", lambda: not alive(victim.pid), 120)
+        replaced_at = time.time()
+        wait_for("another in its place", lambda: replaced(stack, VICTIM, victim), 120)
+        evidence.measure("replaced", time.monotonic() - ended, at_most=120)
+        taken = [one for one in on(later, VICTIM) if one["at"] < replaced_at]
+        assert taken == [], "it took a task without room"
+    for each in (load, later):
+        each.wait_ended()
+        each.assert_undisturbed()
+
+
+def replaced(stack: Stack, name: str, old: psutil.Process) -> bool:
+    """Return whether another healthy process stands in a worker's place."""
+    return not alive(old.pid) and bool(stack.instance(name).get("healthy"))
