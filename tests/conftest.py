@@ -15,8 +15,8 @@ pytest.register_assert_rewrite("tests.stack.harness", "tests.stack.faults", "tes
 # Each stack beside the first takes this much memory, and two cores are to be shared. Most of a test's time on a stack is waiting.
 ROOM = 6 * 1024**3
 MOST = 3
-# The longest first and the second stack of each runtime late, so that processes end together and no three stacks start at once.
-SCOPES = ("faults-embedded", "stack-compose", "contract", "stack-embedded", "faults-compose", "stack", "unit")
+# The longest first, so that processes end together, and no three stacks at once.
+SCOPES = ("faults-embedded", "stack-embedded", "contract", "faults-compose", "stack-compose", "stack", "unit")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,7 +72,7 @@ def scope_of(nodeid: str) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the fault suite (`tests/stack/faults`)."""
+    """Add the options of the stack tests, and of the fault suite among them (`tests/stack/faults`)."""
     group = parser.getgroup("faults")
     group.addoption(
         "--faults",
@@ -81,4 +81,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="outages of 20 s once, or every row in every column",
     )
     group.addoption("--columns", default="embedded,compose,stock", help="with --faults=full: which columns")
+    parser.addoption("--everywhere", action="store_true", help="stack tests marked `once` run on each runtime, too")
     group.addoption("--evidence", help="append what each row has seen to this file, as JSON lines")

@@ -51,6 +51,15 @@ def leaving(config: pytest.Config) -> ExitStack:
     return config.stash.setdefault(LEAVING, ExitStack())
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has been seen on one runtime and differs nowhere."""
+    if config.getoption("--everywhere"):
+        return
+    twice = [item for item in items if item.get_closest_marker("once") and scope_of(item.nodeid) == "stack-compose"]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in twice]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Remove a stack after its last test: pytest would keep it until the session ends, and its services busy with their health."""

@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from tests.stack.harness.stack import Stack
 
 HELLO = """
@@ -55,6 +57,7 @@ def test_chains_run_in_order(stack: Stack) -> None:
             assert task["start_date"] >= ended[f"{chain}.step_{int(step) - 1}"]["end_date"]
 
 
+@pytest.mark.once
 def test_a_task_weighs_more_the_nearer_it_is_to_its_workflow_s_end(stack: Stack) -> None:
     run = stack.run_dag("chains")
     weights = [
@@ -63,6 +66,7 @@ def test_a_task_weighs_more_the_nearer_it_is_to_its_workflow_s_end(stack: Stack)
     assert weights == [16, 32, 64, 128, 256]
 
 
+@pytest.mark.once
 def test_branching_skips_the_other_side(stack: Stack) -> None:
     result = stack.run_dag("branching", {"size": 5000})
     states = {task["task_id"]: task["state"] for task in result["tasks"]}
@@ -87,6 +91,7 @@ def test_queues_of_any_name_have_the_workers_that_the_knobs_say(stack: Stack) ->
     assert "airflow-worker-heavy" in workers["heavy_tasks"] and "heavy" not in workers["fast_tasks"]
 
 
+@pytest.mark.once
 def test_run_wait_tells_success_from_failure(stack: Stack) -> None:
     (stack.root / "dags" / "failing.py").write_text(
         HELLO.replace("brand_new", "failing")
@@ -99,6 +104,7 @@ def test_run_wait_tells_success_from_failure(stack: Stack) -> None:
     assert "failed: greet" in ended.stderr
 
 
+@pytest.mark.once
 def test_an_unknown_dag_is_one_line_and_changes_nothing(stack: Stack) -> None:
     before = stack.api.get("/dags/~/dagRuns", limit=1)["total_entries"]
     ended = stack.kit("run", "no_such_dag", check=False)
@@ -107,6 +113,7 @@ def test_an_unknown_dag_is_one_line_and_changes_nothing(stack: Stack) -> None:
     assert stack.api.get("/dags/~/dagRuns", limit=1)["total_entries"] == before
 
 
+@pytest.mark.once
 def test_a_deferred_task_comes_back_to_a_worker(stack: Stack) -> None:
     source = (
         "from datetime import timedelta\n"

@@ -58,6 +58,7 @@ def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack:
     assert stack.instance(WORKER)["pid"] == pid, "a worker that runs is left alone"
 
 
+@pytest.mark.once
 def test_an_interrupted_drain_goes_on_and_resume_waits_for_it(stack: Stack) -> None:
     first, running = start_running(stack)
     before = pids(stack)
@@ -81,6 +82,7 @@ def test_an_interrupted_drain_goes_on_and_resume_waits_for_it(stack: Stack) -> N
     assert stack.run_dag("slow", {"seconds": 0})["state"] == "success"
 
 
+@pytest.mark.once
 def test_what_is_no_worker_is_neither_drained_nor_resumed(stack: Stack) -> None:
     stack.wait_ready()
     before = pids(stack)
@@ -92,6 +94,7 @@ def test_what_is_no_worker_is_neither_drained_nor_resumed(stack: Stack) -> None:
     assert pids(stack) == before
 
 
+@pytest.mark.once
 def test_scaling_brings_a_drained_worker_back(stack: Stack) -> None:
     stack.kit("drain", WORKER)
     assert stack.instance(WORKER)["state"] == "stopped"

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 from tests.stack.test_secrets import JWT
@@ -24,6 +26,7 @@ def test_pages_and_api_ask_for_a_login(stack: Stack) -> None:
         assert known.get("/workers").status_code == 200
 
 
+@pytest.mark.once
 def test_it_is_read_only(stack: Stack) -> None:
     with stack.flower() as client:
         name = next(iter(client.get("/api/workers", params={"status": "1"}).json()))
@@ -38,6 +41,7 @@ def test_workers_queues_and_slots_are_shown(stack: Stack) -> None:
     assert queues == {"default", "fast_tasks", "heavy", "heavy_tasks"}
 
 
+@pytest.mark.once
 def test_tasks_are_shown_by_dag_run_and_task_without_a_token(stack: Stack) -> None:
     run_id = stack.run_dag("wide", {"tasks": 3, "seconds": 0})["run_id"]
     wanted = {f"wide/{run_id}/numbers", *(f"wide/{run_id}/work[{n}]" for n in range(3))}

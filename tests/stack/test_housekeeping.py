@@ -54,6 +54,7 @@ def removed(found: dict[str, Any]) -> dict[str, int]:
     return {row["what"]: row["removed"] for row in found["rows"] if row["removed"]}
 
 
+@pytest.mark.once
 def test_what_is_old_goes_while_a_task_runs_that_looks_as_old(stack: Stack) -> None:
     old, last = (stack.start_dag("slow", {"seconds": 0}) for _ in range(2))
     live = stack.start_dag("slow", {"seconds": HELD})
@@ -92,8 +93,7 @@ def test_what_is_old_goes_while_a_task_runs_that_looks_as_old(stack: Stack) -> N
     assert "would go" in table and "celery_taskmeta" in table and "log files" in table
 
 
-# Nothing of it differs between runtimes.
-@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
+@pytest.mark.once
 def test_the_loop_does_the_same_by_itself_and_a_wrong_line_stops_nothing(stack: Stack, limits: Any) -> None:
     limits.write_text("sessions: 2h\n")
     wait_for(

@@ -54,6 +54,7 @@ def test_every_kind_of_end_is_on_record(stack: Stack, told: dict[str, Any]) -> N
     assert sum(one["impossible"] for one in records(stack, run_id=told["run_id"])) == 0
 
 
+@pytest.mark.once
 def test_a_task_s_story_is_whole(stack: Stack, told: dict[str, Any]) -> None:
     id = told["tasks"]["first"]["id"]
     wait_for("the worker's last word", lambda: "succeeded" in kinds(stack, id), 10, lambda: kinds(stack, id))
@@ -72,6 +73,7 @@ def kinds(stack: Stack, id: str) -> list[str]:
     return [one["kind"] for one in stack.api.kit(f"/tasks/{id}/events")["events"]]
 
 
+@pytest.mark.once
 def test_an_error_has_its_stack_trace_and_is_found_by_its_words(stack: Stack, told: dict[str, Any]) -> None:
     look = lambda: records(stack, error="BRIDGE is down", run_id=told["run_id"])  # noqa: E731
     (found,) = wait_for("its worker's word", look, 10)
@@ -85,12 +87,14 @@ def test_no_secret_of_a_task_is_on_record(stack: Stack, told: dict[str, Any]) ->
     assert [row for row in rows if SECRET in row[0]] == []
 
 
+@pytest.mark.once
 def test_a_workflow_knows_its_progress(stack: Stack, told: dict[str, Any]) -> None:
     found = stack.api.kit(f"/workflows/told/{told['run_id']}")
     assert (found["state"], found["progress"], found["asked_by"]) == ("failed", "6/6", "REST_API")
     assert found["counts"] == dict(Counter(one["status"] for one in told["tasks"].values()))
 
 
+@pytest.mark.once
 def test_the_command_line_shows_the_same(stack: Stack, told: dict[str, Any]) -> None:
     listed = stack.kit_json("tasks", "list", "--run", told["run_id"], "--status", "timeout")["tasks"]
     assert [one["task_id"] for one in listed] == ["too_long"]
@@ -101,6 +105,7 @@ def test_the_command_line_shows_the_same(stack: Stack, told: dict[str, Any]) -> 
     assert refused.returncode == 2 and "is on record" in refused.stderr and len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.once
 def test_whoever_waits_for_a_run_hears_what_is_tried_again(stack: Stack, told: dict[str, Any]) -> None:
     ended = stack.kit("run", "told", "--wait", check=False)
     assert ended.returncode == 7 and "told: started manual__" in ended.stderr
@@ -108,6 +113,7 @@ def test_whoever_waits_for_a_run_hears_what_is_tried_again(stack: Stack, told: d
     assert len(re.findall(line, ended.stderr)) == 1, ended.stderr
 
 
+@pytest.mark.once
 def test_a_retried_workflow_runs_again_what_failed_and_what_depends_on_it(stack: Stack, told: dict[str, Any]) -> None:
     run = told["run_id"]
     receipts = stack.output / "told" / file_name(run)
@@ -127,6 +133,7 @@ def test_a_retried_workflow_runs_again_what_failed_and_what_depends_on_it(stack:
     assert refused.returncode == 2 and "nothing to retry" in refused.stderr
 
 
+@pytest.mark.once
 def test_a_paused_workflow_finishes_what_runs_starts_nothing_and_holds_no_slot(stack: Stack) -> None:
     ready = stack.wait_ready()
     slots = sum(worker["slots"] for worker in ready["workers"] if "default" in worker["queues"])
@@ -185,6 +192,7 @@ def processes_of(attempt: str) -> list[int]:
     ]
 
 
+@pytest.mark.once
 def test_many_are_cancelled_by_what_they_have_in_common_once_their_number_is_named(stack: Stack) -> None:
     run = stack.start_dag("hundred_receipts", {"seconds": 120})
     wait_for("all of them", lambda: len(records(stack, run_id=run)) == 100, 30)
@@ -206,6 +214,7 @@ def test_many_are_cancelled_by_what_they_have_in_common_once_their_number_is_nam
     assert stack.kit("tasks", "cancel-all", check=False).returncode == 2
 
 
+@pytest.mark.once
 def test_a_cancelled_task_that_waits_in_the_broker_leaves_it(stack: Stack) -> None:
     ready = stack.wait_ready()
     slots = sum(worker["slots"] for worker in ready["workers"] if "default" in worker["queues"])
@@ -258,6 +267,7 @@ def test_statuses_are_airflow_s_of_every_task_that_ever_ran_here(stack: Stack) -
     assert number > 50
 
 
+@pytest.mark.once
 def test_strangers_see_nothing_and_viewers_change_nothing(stack: Stack) -> None:
     base, id = stack.settings.url("AIRFLOW_PORT"), "00000000-0000-4000-8000-000000000000"
     with httpx.Client(base_url=base, trust_env=False) as stranger:

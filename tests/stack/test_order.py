@@ -37,6 +37,7 @@ def waiting(stack: Stack, dag: str, run: str) -> list[dict[str, Any]]:
     return [task for task in found if task["state"] in ("scheduled", "queued")]
 
 
+@pytest.mark.once
 def test_of_equal_work_the_older_run_goes_first(stack: Stack) -> None:
     stack.wait_ready()
     older = stack.start_dag("wide", {"tasks": 24, "seconds": 1})
@@ -127,6 +128,7 @@ def test_classes_share_the_starts_and_what_waits_beyond_the_next_task_waits_in_a
     assert {stack.wait_run("class_gold", gold), stack.wait_run("class_bronze", bronze)} == {"success"}
 
 
+@pytest.mark.once
 def test_rules_that_cannot_be_used_stop_the_start_and_touch_nothing(stack: Stack) -> None:
     before = {one["instance"]: one["pid"] for one in stack.wait_ready()["services"]}
     path = stack.root / "config" / "routing.yaml"

@@ -72,12 +72,14 @@ def test_every_route_refuses_strangers_and_users_without_the_permission(stack: S
     assert {ask(viewer, route) for route in changing} == {403} and len(changing) >= 5
 
 
+@pytest.mark.once
 def test_airflow_lists_the_plugin_with_its_api(stack: Stack) -> None:
     (ours,) = [one for one in stack.api.get("/plugins")["plugins"] if one["name"] == "airflow_celery_kit"]
     assert [one["url_prefix"] for one in ours["fastapi_apps"]] == ["/kit/v1"]
     assert stack.api.get("/plugins/importErrors")["total_entries"] == 0
 
 
+@pytest.mark.once
 def test_without_a_controller_the_last_look_gets_old_and_the_status_says_so(stack: Stack) -> None:
     stack.wait_ready()
     seen = stack.api.kit("/queues")["at"]

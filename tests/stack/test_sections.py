@@ -18,6 +18,7 @@ def receipts(stack: Stack, run: str) -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
 
 
+@pytest.mark.once
 def test_a_task_whose_worker_dies_goes_on_where_it_stopped(stack: Stack) -> None:
     stack.wait_ready()
     run = stack.start_dag("steps")
@@ -30,6 +31,7 @@ def test_a_task_whose_worker_dies_goes_on_where_it_stopped(stack: Stack) -> None
     assert receipts(stack, run) == [*map(str, range(40)), "waits", *map(str, range(40, 60))]
 
 
+@pytest.mark.once
 def test_what_kills_its_process_again_and_again_is_set_aside_and_says_so(stack: Stack) -> None:
     stack.wait_ready()
     run = stack.start_dag("poison")
@@ -40,6 +42,7 @@ def test_what_kills_its_process_again_and_again_is_set_aside_and_says_so(stack: 
     wait_for("its word", lambda: {"poisonous", "failed"} <= set(kinds(stack, found["id"])), 20)
 
 
+@pytest.mark.once
 def test_a_task_that_kills_what_runs_it_is_set_aside_and_runs_again_when_asked(stack: Stack) -> None:
     stack.wait_ready()
     run = stack.start_dag("killer")
