@@ -15,6 +15,7 @@ import pytest
 from airflow_celery_kit import env_file
 from airflow_celery_kit.runtimes import docker_engine, ports
 from tests.conftest import scope_of
+from tests.otlp import Collector, collecting
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.workspace import copy_checkout
 
@@ -75,8 +76,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     leaving(session.config).close()
 
 
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """What a user would run beside the stack for its traces."""
+    with collecting() as found:
+        yield found
+
+
 @pytest.fixture(scope="session", params=RUNTIMES)
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Stack:
     """A ready stack with the Dags of these tests."""
     runtime = request.param
     if reason := missing(runtime):
@@ -89,15 +97,16 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if not kept:
         leaving(request.config).callback(started.remove)
     leaving(request.config).callback(show_wreck, request, started)
-    start(started)
+    start(started, {"TRACES": "true", "OTLP_ENDPOINT": collector.endpoint} if runtime == "embedded" else {})
     return started
 
 
-def start(fresh: Stack) -> None:
+def start(fresh: Stack, knobs: dict[str, str]) -> None:
     """Start a stack as the README says, with the Dags of these tests."""
     if not (fresh.root / ".env").exists():
         fresh.make("init")
         env_file.record(fresh.settings, KNOBS | ports_from(FIRST_PORTS[fresh.runtime]))
+    env_file.record(fresh.settings, knobs)
     fresh.make("up")
     for path in (HERE / "dags").glob("*.py"):
         shutil.copy(path, fresh.root / "dags")

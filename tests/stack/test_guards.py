@@ -113,7 +113,7 @@ def test_a_limit_holds_while_workers_are_killed_and_no_slot_is_lost(stack: Stack
     stack.wait_ready()
     stack.kit("scale", "3")
     try:
-        load = Load(stack, stack.start_dag("holds_a_slot", {"tasks": 100, "seconds": 3}), 100, "holds_a_slot")
+        load = Load(stack, stack.start_dag("holds_a_slot", {"tasks": 100, "seconds": 2}), 100, "holds_a_slot")
         killed: list[tuple[float, str]] = []
         for number in (10, 30, 50, 70):
             wait_for(f"{number} ends", lambda n=number: len(load.receipts("end")) >= n, 240, load.states)

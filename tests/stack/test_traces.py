@@ -1,23 +1,19 @@
-"""Runs in: stack tests; one trace holds what a task waited for, that it ran, and its own code's spans (F6), on a stack with a collector."""
+"""Runs in: stack tests; one trace holds what a task waited for, that it ran, and its own code's spans (F6)."""
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_celery_kit import env_file
-from tests.otlp import Collector, collecting
-from tests.stack.conftest import HERE, ports_from
+from tests.otlp import Collector
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
-from tests.stack.harness.workspace import copy_checkout
 
-FIRST_PORT = 25080
+# A container does not reach the collector, which is on loopback.
+pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 HOPS = [
     "until it was due",
     "waiting in Airflow",
@@ -28,29 +24,6 @@ HOPS = [
 ]
 # Written where this names a file: what scripts/draw_trace.py draws.
 KEEP = "KIT_TRACE"
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    """What a user would run beside the stack."""
-    with collecting() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def stack(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of its own whose services trace."""
-    found = Stack(copy_checkout(tmp_path_factory.mktemp("traced") / "checkout"), "embedded")
-    try:
-        found.make("init")
-        env_file.record(
-            found.settings, {"TRACES": "true", "OTLP_ENDPOINT": collector.endpoint} | ports_from(FIRST_PORT)
-        )
-        shutil.copy(HERE / "dags" / "traced.py", found.root / "dags")
-        found.make("up")
-        yield found
-    finally:
-        found.remove()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.stack.harness.processes import alive
 from tests.stack.harness.wait import wait_for
 
 TASKS_A_MINUTE = 100
-SHORT_MINUTES, SHORT_TASKS = 2, 50
+SHORT_MINUTES, SHORT_TASKS = 1, 50
 AWAY_SECONDS = 20.0
 
 
