@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airflow_celery_kit.instance import NAME_FILE
+from airflow_celery_kit.service_log import for_airflow
 
 SECRETS = Path("/run/secrets")
 
@@ -44,6 +45,8 @@ def main(arguments: list[str]) -> int:
     name = container_name()
     Path(NAME_FILE).write_text(name)
     os.environ["KIT_INSTANCE"] = name
+    for setting, value in for_airflow(os.environ).items():
+        os.environ.setdefault(setting, value)
     command = [word.replace("{instance}", name) for word in arguments]
     os.execvp(command[0], command)
 
