@@ -14,6 +14,9 @@ from airflow.configuration import conf
 from airflow.models import DagModel
 from fastapi import Depends
 
+from airflow_celery_kit.core.journal.events import Kind, Source
+
+RAISED, WORDS = (Kind.ERROR, Kind.TIMED_OUT, Kind.TRIED_AGAIN, Kind.LEFT_OUT), ("error", "because")
 WITHHELD = "what it says stands in the task's log, and your roles lack the permission to read Task Logs"
 
 
@@ -89,7 +92,7 @@ def attempt_for(found: dict[str, Any], logs: Logged) -> dict[str, Any]:
 
 def events_for(events: list[dict[str, Any]], may_read: bool) -> list[dict[str, Any]]:
     """Return the events of an attempt as a user sees them who may or may not read its log."""
-    return events if may_read else [one | {"facts": _without_trace(one["facts"])} for one in events]
+    return events if may_read else [one | {"facts": _without_words(one)} for one in events]
 
 
 def kind_of(error: str | None) -> str | None:
@@ -100,7 +103,9 @@ def kind_of(error: str | None) -> str | None:
     return f"{name if name.isidentifier() else 'an error'}: {WITHHELD}"
 
 
-def _without_trace(facts: dict[str, Any]) -> dict[str, Any]:
-    if "trace" not in facts:
+def _without_words(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of an event without what its code raised."""
+    facts: dict[str, Any] = event["facts"]
+    if event["kind"] not in RAISED or ("trace" not in facts and event["source"] != Source.CODE):
         return facts
-    return {name: kind_of(value) if name == "error" else value for name, value in facts.items() if name != "trace"}
+    return {name: kind_of(value) if name in WORDS else value for name, value in facts.items() if name != "trace"}

@@ -20,6 +20,9 @@ def failed(server):
     tasks = server.kit("/tasks", params={"run_id": run}).json()["tasks"]
     said = (
         (tasks[0], Kind.ERROR, Source.CODE, {"error": f"ValueError: {SECRET}", "trace": TRACE}),
+        (tasks[0], Kind.TRIED_AGAIN, Source.CODE, {"number": 1, "because": f"ValueError: {SECRET}"}),
+        (tasks[0], Kind.LEFT_OUT, Source.CODE, {"part": "the picture", "because": f"ValueError: {SECRET}"}),
+        (tasks[0], Kind.BUSINESS_RESULT, Source.CODE, {"error": 3}),
         (tasks[1], Kind.LOST, Source.WORKER, {"error": OURS}),
     )
     lines = []
@@ -70,8 +73,11 @@ def test_who_may_not_read_logs_sees_neither_trace_nor_message(failed, without):
         assert "ValueError: what it says stands in the task's log" in answer.text and "read Task Logs" in answer.text
     record = asked(without, f"/tasks/{id}").json()
     assert record["trace"] is None and record["status"] and record["hops"] is not None
-    (event,) = [one for one in asked(without, f"/tasks/{id}/events").json()["events"] if one["kind"] == "error"]
-    assert set(event["facts"]) == {"error"}
+    facts = {one["kind"]: one["facts"] for one in asked(without, f"/tasks/{id}/events").json()["events"]}
+    assert set(facts["error"]) == {"error"} and facts["business_result"] == {"error": 3}
+    assert facts["left_out"]["part"] == "the picture" and facts["left_out"]["because"].startswith(
+        "ValueError: what it says"
+    )
 
 
 def test_who_may_read_logs_sees_both(failed, reads):
