@@ -111,6 +111,20 @@ def test_all_series_together_have_an_end(journal, life, count):
     assert len(told(journal)) == 1000 and dropped(journal) == {"series": 500}
 
 
+def test_histograms_have_an_end_of_their_own(journal, life, count):
+    for name in range(3):
+        say(
+            journal,
+            life(),
+            *(series(f"h{name}", kind="histogram", buckets=[1, *EMPTY[1:]], id=str(number)) for number in range(100)),
+        )
+    say(journal, life(), series())
+    count()
+    found = told(journal)
+    assert len([key for key in found if key[0].endswith("_sum")]) == 200 and ("kit_user_rows_total", DAG) in found
+    assert dropped(journal) == {"series": 100}
+
+
 def test_a_name_has_the_kind_that_came_first(journal, life, count):
     say(journal, life(), series("rows", 5), series("rows", 3, "gauge"), series("rows", 1, "counter"))
     count()

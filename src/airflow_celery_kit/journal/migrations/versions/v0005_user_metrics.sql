@@ -48,8 +48,10 @@ END
 $$;
 
 -- Give new names, and new series of them, a place as long as there are fewer than so many. Whose was not used for a month is let go.
-CREATE FUNCTION journal.admit_user_metrics(said journal.user_said[], most_names integer, most_series integer, most_of_a_name integer) RETURNS void
+CREATE FUNCTION journal.admit_user_metrics(said journal.user_said[], most_names integer, most_series integer, most_heavy integer, most_of_a_name integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, journal AS $$
+DECLARE
+    heavy boolean;
 BEGIN
     UPDATE user_metric AS known SET used_at = now() WHERE used_at < now() - interval '1 hour' AND EXISTS (
         SELECT FROM unnest(said) AS one WHERE (one.name, one.kind) = (known.name, known.kind));
@@ -61,14 +63,19 @@ BEGIN
         SELECT DISTINCT ON (name) name, kind, place FROM unnest(said) WHERE name IS NOT NULL AND name NOT IN (SELECT known.name FROM user_metric AS known)
         ORDER BY name, place
     ) AS fresh ORDER BY place LIMIT greatest(0, most_names - (SELECT count(*) FROM user_metric));
-    INSERT INTO user_series SELECT name, key, labels, 0, CASE kind WHEN 'histogram' THEN array_fill(0::bigint, ARRAY[cardinality(bounds()) + 1]) END, '-infinity', now()
-    FROM (
-        SELECT *, row_number() OVER (PARTITION BY name ORDER BY place) AS number FROM (
-            SELECT DISTINCT ON (one.name, one.key) one.* FROM unnest(said) AS one JOIN user_metric AS known USING (name, kind)
-            WHERE NOT EXISTS (SELECT FROM user_series AS there WHERE (there.name, there.key) = (one.name, one.key)) ORDER BY one.name, one.key, one.place
-        ) AS fresh
-    ) AS fresh WHERE number + (SELECT count(*) FROM user_series AS there WHERE there.name = fresh.name) <= most_of_a_name
-    ORDER BY place LIMIT greatest(0, most_series - (SELECT count(*) FROM user_series));
+    -- A histogram has fifteen samples for one of the others.
+    FOREACH heavy IN ARRAY ARRAY[false, true] LOOP
+        INSERT INTO user_series
+        SELECT name, key, labels, 0, CASE WHEN heavy THEN array_fill(0::bigint, ARRAY[cardinality(bounds()) + 1]) END, '-infinity', now() FROM (
+            SELECT *, row_number() OVER (PARTITION BY name ORDER BY place) AS number FROM (
+                SELECT DISTINCT ON (one.name, one.key) one.* FROM unnest(said) AS one JOIN user_metric AS known USING (name, kind)
+                WHERE (one.kind = 'histogram') = heavy
+                    AND NOT EXISTS (SELECT FROM user_series AS there WHERE (there.name, there.key) = (one.name, one.key)) ORDER BY one.name, one.key, one.place
+            ) AS fresh
+        ) AS fresh WHERE number + (SELECT count(*) FROM user_series AS there WHERE there.name = fresh.name) <= most_of_a_name
+        ORDER BY place LIMIT greatest(0, CASE WHEN heavy THEN most_heavy ELSE most_series END
+            - (SELECT count(*) FROM user_series WHERE (user_series.buckets IS NOT NULL) = heavy));
+    END LOOP;
 END
 $$;
 
@@ -82,7 +89,7 @@ BEGIN
     IF cardinality(said) = 0 THEN
         RETURN;
     END IF;
-    PERFORM admit_user_metrics(said, 100, 1000, 100);
+    PERFORM admit_user_metrics(said, 100, 1000, 200, 100);
     INSERT INTO counter AS known (name, labels, value)
     SELECT 'kit_metrics_dropped_total', ARRAY[cause], count(*) FROM (
         SELECT CASE WHEN one.name IS NULL THEN 'invalid' WHEN metric.name IS NULL THEN 'names' WHEN metric.kind <> one.kind THEN 'kind'
