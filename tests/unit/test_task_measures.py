@@ -174,3 +174,15 @@ def test_outside_of_a_task_and_without_a_journal_nothing_happens(tmp_path, monke
     clock[0] += 2
     task.metric("rows")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_airflow_calls_it_at_the_end_of_a_task_s_process(said):
+    """By the manager that Airflow's task runner asks, which has loaded the kit's plugin."""
+    from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
+    from airflow.sdk.listener import get_listener_manager
+
+    task.metric("rows")
+    task.metric("rows", 4)
+    said()
+    get_listener_manager().hook.before_stopping(component=TaskRunnerMarker())
+    assert said() == [[figure("rows", 4)]]
