@@ -19,6 +19,7 @@ FORMS = {
     knobs.LOG_SIZE: "a size of 100k or more, such as `10m`",
     knobs.CPUS: "a number of cores, such as `2` or `0.5`",
     knobs.BOOLEAN: "`true` or `false`",
+    knobs.FOUND: "`auto`, `true` or `false`",
     knobs.UNQUOTED: "8 characters or more: letters, digits, `_=.~+/-`",
     r"registry|local|": "`registry`, `local`, or nothing",
     knobs.POLICY: "a [policy](../how-to/how-do-i-set-the-order-of-work.md), or `module.Class`",

@@ -5,6 +5,7 @@ from airflow_celery_kit.api.metrics.families import HISTOGRAM
 from airflow_celery_kit.api.metrics.guards import MOST
 from airflow_celery_kit.api.metrics.tasks import BOUNDS
 from airflow_celery_kit.controller.counting import DAGS_DEFAULT, EVERY_SECONDS, MOST_QUEUES, SETTLE_SECONDS
+from airflow_celery_kit.core.user_metrics import PREFIX
 from reference.markdown import code, listed, page, table
 
 
@@ -24,6 +25,8 @@ def metrics_page() -> str:
         f"{DAGS_DEFAULT} Dags (`METRICS_DAGS`) and {MOST_QUEUES} queues have figures of their own, those that came first; all others "
         "count as `other`. A name that was not used for a month makes room. Runs, tasks and attempts are no labels: ask "
         "[the journal](../how-to/how-do-i-see-what-happened-to-a-task.md) for these.",
+        f"What tasks count [themselves](../how-to/how-do-i-count-what-my-tasks-do.md) begins with `{PREFIX}`, which no metric below does; "
+        "the names are theirs.",
         table(("Metric", "Kind", "Labels", "What it says"), [row(name) for name in sorted(FAMILIES)]),
         "## Buckets",
         f"Histograms, {listed(name for name, one in FAMILIES.items() if one.kind == HISTOGRAM)}, have the bounds "

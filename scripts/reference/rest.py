@@ -27,6 +27,7 @@ def rest_page() -> str:
         "Below `/kit/v1` of the api-server, with Airflow's own login: a token of `POST /auth/token`, as below, in the header "
         "`Authorization: Bearer`, or the cookie of a browser that has logged in. Queues, metrics, limits and breakers need the permission to read "
         "*Cluster Activity*, tasks and workflows that to read *Task Instances* and the Dag, as the roles Viewer, User, Op and Admin have. "
+        "What a task's code raised, its message and stack trace, is shown to who may read *Task Logs* too, as these roles may; others see its class. "
         "Draining and resuming workers, and changing limits and breakers, needs the permission to edit *Pools*, as Op and Admin have. "
         "The two routes for load balancers need no login. "
         'Without login the answer is 401, without permission 403, which names it. Every refusal is `{"detail": "a sentence"}`. A body may have 1 MiB.'

@@ -51,6 +51,7 @@ SIZE = r"[1-9]\d*[kmg]"
 LOG_SIZE = r"[1-9]\d{2,}k|[1-9]\d*[mg]"
 CPUS = r"\d+(\.\d+)?"
 BOOLEAN = r"true|false"
+FOUND = r"auto|true|false"
 QUEUE = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 QUEUES = rf"{QUEUE}(,{QUEUE})*"
 # Tasks that name no queue go there.
@@ -255,9 +256,9 @@ GROUPS = (
             ),
             Knob(
                 "LOG_JSON",
-                "`true` has Airflow's services write their logs as JSON, a line each",
-                "false",
-                pattern=BOOLEAN,
+                "services log a line of JSON each: `true`, `false`, or `auto`: where a cluster collects them; to systemd's journal where it listens",
+                "auto",
+                pattern=FOUND,
             ),
             Knob("LOG_MAX_FILES", "rotated logs kept of each service", "3", pattern=COUNT),
         ),

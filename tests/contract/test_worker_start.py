@@ -103,6 +103,43 @@ def test_a_worker_without_room_on_disk_is_not_started_before_there_is_some(envir
         assert (started.wait(30), started.stdout.read()) == (0, "")
 
 
+FULL = """
+set -e
+mount -t tmpfs -o size=256k tmpfs /mnt
+head -c 1m /dev/zero > /mnt/filler 2> /dev/null || true
+for folder in /tmp /var/tmp; do mount --bind $folder $folder; mount -o remount,bind,ro $folder; done
+cd /mnt
+exec "$@"
+"""
+NAMESPACE = ["unshare", "--mount", "sh", "-c", FULL, "sh"]
+
+
+def test_a_worker_s_very_first_start_on_a_full_disk_waits_for_room_in_one_line(environment):
+    if os.geteuid() != 0 or subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs a full disk, which only root can mount")
+    environment |= {
+        "TMPDIR": "/mnt",
+        "KIT_BEAT_FILE": "/mnt/beat",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": "/mnt",
+        "KIT_LEAST_DISK_BYTES": "65536",
+    }
+    command = [*NAMESPACE, sys.executable, "-m", "airflow_celery_kit.worker.guard", sys.executable, "-c", QUICK]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        line = started.stderr.readline()
+        assert (
+            "the worker waits: room on disk: out of disk: 0 MiB left for logs, no folder takes temporary files" in line
+        )
+        time.sleep(2)
+        assert started.poll() is None
+        # Its disk is seen by way of the process alone.
+        os.unlink(f"/proc/{started.pid}/root/mnt/filler")
+        assert "the worker goes on: room on disk is there" in started.stderr.readline()
+        assert (started.stdout.readline(), started.wait(30)) == ("up\n", 0)
+        assert started.stderr.read() == ""
+
+
 def test_a_worker_started_without_its_broker_waits_for_it(environment, stack):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()

@@ -81,3 +81,22 @@ def test_a_process_starts_its_command_under_its_own_name():
         pytest.skip("needs a /tmp of its own, which only root can mount")
     said = subprocess.run([*command, *start], capture_output=True, text=True, check=False, timeout=30)
     assert said.stdout.strip() == "True True", said.stderr
+
+
+def test_a_first_start_on_a_full_disk_waits_until_its_name_can_be_kept():
+    """Health checks read the name there; under another one they would look for somebody else."""
+    full_tmp = (
+        "mount -t tmpfs -o size=256k tmpfs /mnt && mkdir /mnt/up /mnt/work && { head -c 1m /dev/zero > /mnt/filler 2> /dev/null || true; }"
+        " && mount -t overlay overlay -o lowerdir=/tmp,upperdir=/mnt/up,workdir=/mnt/work /tmp"
+        ' && exec "$@"'
+    )
+    command = ["unshare", "--mount", "sh", "-c", full_tmp, "sh"]
+    if os.geteuid() != 0 or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs a /tmp of its own, which only root can mount")
+    code = "import os; print(os.environ['KIT_INSTANCE'] == open('/tmp/kit-instance').read())"
+    start = [sys.executable, "-m", "airflow_celery_kit.runtimes.container_start", sys.executable, "-c", code]
+    with subprocess.Popen([*command, *start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        line = started.stderr.readline()
+        assert "/tmp/kit-instance" in line and "No space left on device" in line and "the start waits for room" in line
+        os.unlink(f"/proc/{started.pid}/root/mnt/filler")
+        assert (started.stdout.read(), started.wait(30), started.stderr.read()) == ("True\n", 0, "")

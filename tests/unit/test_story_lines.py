@@ -95,3 +95,12 @@ def test_the_hop_that_goes_on_is_told_with_its_time_so_far(status, known, hop):
     line = f"{hop[0]} {hop[1]:.0f} s so far" if hop else "so far"
     lines = [" ".join(line.split()) for line in told(**times, status=status)]
     assert (line in lines) == bool(hop)
+
+
+@pytest.mark.parametrize(
+    "series", [None, "x", [3, {"name": "rows", "value": 5, "labels": {"table": "a"}}, {"name": "depth", "value": 2}]]
+)
+def test_metrics_are_told_by_name_whatever_was_written(series):
+    text = "\n".join(told(event("metric", series=series), event("metric", series=series), width=200))
+    assert "metric x 2" in text and "labels" not in text
+    assert not isinstance(series, list) or "rows 5, depth 2" in text

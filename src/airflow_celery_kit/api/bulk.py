@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from airflow_celery_kit.api.actions import MAY_CHANGE_TASKS, Name, cancel_task, retry_task
 from airflow_celery_kit.api.answers.actions import ManyChanged
 from airflow_celery_kit.api.records import ReaderDep
-from airflow_celery_kit.api.visible import VisibleDep
+from airflow_celery_kit.api.visible import Logged, LoggedDep, VisibleDep
 from airflow_celery_kit.core.journal.names import name_of
 from airflow_celery_kit.core.journal.statuses import ENDED, WAITING, Status
 from airflow_celery_kit.journal.reader import MOST, Reader
@@ -43,29 +43,34 @@ class Many(BaseModel):
 
 @router.post("/tasks/cancel", dependencies=[MAY_CHANGE_TASKS])
 def cancel_many(
-    body: Many, journal: ReaderDep, dags: VisibleDep, session: SessionDep, user: GetUserDep, manager: AuthManagerDep
-) -> ManyChanged:
+    body: Many, journal: ReaderDep, dags: VisibleDep, logs: LoggedDep, session: SessionDep, user: GetUserDep,
+    manager: AuthManagerDep,
+) -> ManyChanged:  # fmt: skip
     """Cancel the attempts that are open and fit, `count` of them; without `count` say how many they are and change nothing."""
-    found = chosen(journal, body, dags, OPEN)
+    found = chosen(journal, body, dags, logs, OPEN)
     return each(found, body.count, lambda id: cancel_task(id, session, user, manager))
 
 
 @router.post("/tasks/retry", dependencies=[MAY_CHANGE_TASKS])
 def retry_many(
-    body: Many, journal: ReaderDep, dags: VisibleDep, session: SessionDep, user: GetUserDep, manager: AuthManagerDep
-) -> ManyChanged:
+    body: Many, journal: ReaderDep, dags: VisibleDep, logs: LoggedDep, session: SessionDep, user: GetUserDep,
+    manager: AuthManagerDep,
+) -> ManyChanged:  # fmt: skip
     """Retry the attempts that have ended and fit, `count` of them; without `count` say how many they are and change nothing."""
-    found = [one for one in chosen(journal, body, dags, OVER) if not one["replaced_by"]]
+    found = [one for one in chosen(journal, body, dags, logs, OVER) if not one["replaced_by"]]
     return each(found, body.count, lambda id: retry_task(id, session, user, manager))
 
 
-def chosen(journal: Reader, body: Many, dags: list[str], statuses: tuple[Status, ...]) -> list[dict[str, Any]]:
+def chosen(
+    journal: Reader, body: Many, dags: list[str], logs: Logged, statuses: tuple[Status, ...]
+) -> list[dict[str, Any]]:
     """Return what fits. Raises HTTPException where nothing was said, or more fit than a call may change."""
     said = body.model_dump(exclude={"status", "count"}, exclude_none=True)
     if not said and not body.status:
         raise HTTPException(422, "name at least one thing that they have in common")
     wanted = [str(status) for status in statuses if not body.status or status in body.status]
-    page = journal.tasks(said | {"status": wanted, "visible": dags}, MOST)
+    shown = list(filter(logs, dags)) if body.error else dags
+    page = journal.tasks(said | {"status": wanted, "visible": shown}, MOST)
     if page.next:
         raise HTTPException(422, f"more than {MOST} fit: narrow it")
     return page.records

@@ -7,15 +7,15 @@ from fastapi import Depends, HTTPException
 
 from airflow_celery_kit.api.etags import Tags, is_one_of, tag_of
 from airflow_celery_kit.api.records import reader, run_record, task_record
-from airflow_celery_kit.api.visible import VisibleDep
+from airflow_celery_kit.api.visible import LoggedDep, VisibleDep
 
 CHANGED = "it has changed since it was looked at: look again"
 
 
-def same_task(id: UUID, dags: VisibleDep, if_match: Tags = None) -> None:
+def same_task(id: UUID, dags: VisibleDep, logs: LoggedDep, if_match: Tags = None) -> None:
     """Raise HTTPException when the record of an attempt has another ETag."""
     if if_match:
-        check(task_record(reader(), dags, id), if_match)
+        check(task_record(reader(), dags, logs, id), if_match)
 
 
 def same_run(dag_id: str, run_id: str, dags: VisibleDep, if_match: Tags = None) -> None:

@@ -29,7 +29,8 @@ from airflow_celery_kit.api.answers.guards import (
     Waits,
 )
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
-from airflow_celery_kit.api.records import ReaderDep, VisibleDep, task_record
+from airflow_celery_kit.api.records import ReaderDep, task_record
+from airflow_celery_kit.api.visible import LoggedDep, VisibleDep
 from airflow_celery_kit.guards import reader
 from airflow_celery_kit.guards.scopes import ScopeError, scope
 
@@ -163,9 +164,11 @@ def reset_breaker(breaker: Named, body: OfBreaker, session: SessionDep, user: Ge
 
 
 @router.get("/tasks/{id}/waits", dependencies=[MAY_READ_TASKS], response_model=Waits, responses=UNCHANGED)
-def task_waits(id: UUID, answer: AnswerDep, session: SessionDep, journal: ReaderDep, dags: VisibleDep) -> Response:
+def task_waits(
+    id: UUID, answer: AnswerDep, session: SessionDep, journal: ReaderDep, dags: VisibleDep, logs: LoggedDep
+) -> Response:
     """Return what limit or breaker a task waits for, in one sentence, and since when; null where none keeps it out."""
-    task_record(journal, dags, id)
+    task_record(journal, dags, logs, id)
     return answer(reader.waits(session, id))
 
 

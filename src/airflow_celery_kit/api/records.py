@@ -14,7 +14,7 @@ from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.tasks import AttemptRecord, Attempts, Events
 from airflow_celery_kit.api.answers.workflows import Overview, RunRecord, Runs
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
-from airflow_celery_kit.api.visible import ReadableDep, VisibleDep
+from airflow_celery_kit.api.visible import Logged, LoggedDep, ReadableDep, VisibleDep, attempt_for, events_for
 from airflow_celery_kit.core.journal.hops import hops
 from airflow_celery_kit.core.journal.runs import RunState
 from airflow_celery_kit.core.journal.statuses import Status
@@ -65,30 +65,33 @@ def overview(journal: ReaderDep, dags: VisibleDep) -> Response:
 
 @router.get("/tasks", dependencies=[MAY_READ], response_model=Attempts, responses=UNCHANGED)
 def tasks(
-    answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, status: Annotated[list[Status] | None, Query()] = None, dag_id: Word = None,
-    run_id: Word = None, task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None, error: Word = None, limit: Limit = PAGE,
-    cursor: Cursor = None,
+    answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, logs: LoggedDep, status: Annotated[list[Status] | None, Query()] = None,
+    dag_id: Word = None, run_id: Word = None, task_id: Word = None, queue: Word = None, worker: Word = None, message: Word = None,
+    error: Word = None, limit: Limit = PAGE, cursor: Cursor = None,
 ) -> Response:  # fmt: skip
-    """Return attempts of tasks, newest first."""
+    """Return attempts of tasks, newest first. `error` looks where the user may read task logs."""
     given = {
         "dag_id": dag_id, "run_id": run_id, "task_id": task_id, "queue": queue, "worker": worker, "message": message, "error": error,
         "status": [str(one) for one in status] if status else None,
     }  # fmt: skip
-    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": dags.named(dag_id)}
-    return answer(_page("tasks", lambda: journal.tasks(wanted, limit, cursor)))
+    named = dags.named(dag_id)
+    shown = list(filter(logs, named)) if error is not None else named
+    wanted = {name: value for name, value in given.items() if value is not None} | {"visible": shown}
+    page = _page("tasks", lambda: journal.tasks(wanted, limit, cursor))
+    return answer(page | {"tasks": [attempt_for(one, logs) for one in page["tasks"]]})
 
 
 @router.get("/tasks/{id}", dependencies=[MAY_READ], response_model=AttemptRecord, responses=UNCHANGED)
-def task(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, id: UUID) -> Response:
+def task(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, logs: LoggedDep, id: UUID) -> Response:
     """Return the whole record of one attempt, with the time that each hop took."""
-    return answer(task_record(journal, dags, id))
+    return answer(task_record(journal, dags, logs, id))
 
 
 @router.get("/tasks/{id}/events", dependencies=[MAY_READ], response_model=Events, responses=UNCHANGED)
-def events(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, id: UUID) -> Response:
+def events(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, logs: LoggedDep, id: UUID) -> Response:
     """Return everything that is on record of one attempt, in order."""
-    task_record(journal, dags, id)
-    return answer({"events": journal.events(id)})
+    found = task_record(journal, dags, logs, id)
+    return answer({"events": events_for(journal.events(id), logs(found["dag_id"]))})
 
 
 @router.get("/workflows", dependencies=[MAY_READ_RUNS], response_model=Runs, responses=UNCHANGED)
@@ -110,9 +113,9 @@ def workflow(answer: AnswerDep, journal: ReaderDep, dags: ReadableDep, dag_id: s
     return answer(run_record(journal, dags, dag_id, run_id))
 
 
-def task_record(journal: Reader, dags: Container[str], id: UUID) -> dict[str, Any]:
-    """Return the record of an attempt that the user may see. Raises HTTPException."""
-    found = _known(journal.task(id), dags, f"no task {id} is on record")
+def task_record(journal: Reader, dags: Container[str], logs: Logged, id: UUID) -> dict[str, Any]:
+    """Return the record of an attempt that the user may see, as they may see it. Raises HTTPException."""
+    found = attempt_for(_known(journal.task(id), dags, f"no task {id} is on record"), logs)
     return found | {"hops": hops(found)}
 
 

@@ -16,7 +16,7 @@ from airflow_celery_kit.core.journal.names import short_name
 from airflow_celery_kit.core.journal.open_hop import open_hop
 
 # What an attempt says again and again; the last of several in a row says it all.
-REPEATED = ("progress", "checkpoint")
+REPEATED = ("progress", "checkpoint", "metric")
 # Facts that are shown elsewhere.
 TOLD = ("trace", "fields", "hash")
 # An operator's fields that were given nothing.
@@ -100,9 +100,19 @@ def new_facts(found: dict[str, Any], event: dict[str, Any]) -> Iterator[str]:
     if event["kind"] == "progress" and "done" in facts:
         yield progress(facts)
         return
+    if event["kind"] == "metric":
+        yield figures(facts)
+        return
     for name, value in facts.items():
         if name not in TOLD and not (name in found and found[name] == value) and value is not None:
             yield f"{name} {plain(value)}"
+
+
+def figures(facts: dict[str, Any]) -> str:
+    """Return what a task counted of its own, name by name: `rows 500, depth 3`."""
+    series = facts.get("series")
+    known = [one for one in series if isinstance(one, dict)] if isinstance(series, list) else []
+    return ", ".join(f"{one.get('name')} {plain(one.get('value'))}" for one in known)
 
 
 def progress(said: dict[str, Any]) -> str:

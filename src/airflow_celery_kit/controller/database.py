@@ -17,7 +17,8 @@ SELECT id::text,
        dag_id || '/' || run_id || '/' || task_id || CASE WHEN map_index >= 0 THEN '[' || map_index || ']' ELSE '' END
            || CASE WHEN try_number > 1 THEN '#' || try_number ELSE '' END,
        state, external_executor_id, coalesce(hostname, ''),
-       extract(epoch FROM now() - queued_dttm)::float8, extract(epoch FROM now() - last_heartbeat_at)::float8
+       extract(epoch FROM now() - queued_dttm)::float8, extract(epoch FROM now() - last_heartbeat_at)::float8,
+       dag_id, run_id, task_id
 FROM task_instance
 WHERE state IN ('queued', 'running') AND external_executor_id IS NOT NULL AND queued_dttm IS NOT NULL
 """

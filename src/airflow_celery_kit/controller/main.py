@@ -12,11 +12,10 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from airflow_celery_kit import instance
+from airflow_celery_kit import instance, service_log
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.beside import AWAY, Beside, chores
 from airflow_celery_kit.controller.lease import Lease, LeaseLostError, give_back
@@ -34,10 +33,7 @@ SETTLE_SECONDS = 20.0
 
 def say(event: str, **facts: Any) -> None:
     """Write one structured log line."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({"at": at, "event": event, "controller": instance.name(), **facts})
-    # In one piece: two threads speak.
-    print(f"{line}\n", end="", flush=True)  # noqa: T201
+    service_log.write("controller", event, facts)
 
 
 @dataclass
@@ -82,7 +78,7 @@ class Controller:
 
 def act(finding: Finding, fence: database.Fence, connections: Connections) -> bool:
     """Repair one finding and say so; return whether it was still stuck."""
-    facts = {"task": finding.task.name, "message": finding.task.message, "reason": finding.reason}
+    facts = {"task": finding.task.name, "message": finding.task.message, "reason": finding.reason, **finding.task.names}
     try:
         changed = database.change(finding, fence, connections.results)
     except LeaseLostError as lost:

@@ -41,6 +41,14 @@ class TaskInstance:
     hostname: str
     age: float
     silence: float | None
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What logs are searched by; nothing where the message alone is known."""
+        return {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id} if self.dag_id else {}
 
 
 @dataclass(frozen=True)

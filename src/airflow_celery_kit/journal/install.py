@@ -73,6 +73,15 @@ def migrations() -> Any:
     return config
 
 
+def newest() -> str:
+    """Return the revision that the tables of this version have, by the names of its migrations: Alembic need not be loaded."""
+    return max(
+        one.name[1:5]
+        for one in files("airflow_celery_kit.journal.migrations.versions").iterdir()
+        if one.name.startswith("v0")
+    )
+
+
 def is_migrated(address: str) -> bool:
     """Return whether the tables are those of this version. Raises psycopg2.Error."""
     from alembic.script import ScriptDirectory

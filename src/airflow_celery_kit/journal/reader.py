@@ -41,8 +41,8 @@ OF_WORKFLOWS = {
     "visible": "dag_id = ANY(:visible)",
     "after": "(created_at, dag_id, run_id) < (:after_at, :after_dag, :after_run)",
 }
-# What a page needs no more than a look at.
-BRIEF = "to_jsonb(task) - ARRAY['input', 'trace', 'state_seq', 'counted']"
+# What a page needs no more than a look at; whether there is a stack trace says whose words an error has.
+BRIEF = "to_jsonb(task) - ARRAY['input', 'trace', 'state_seq', 'counted'] || jsonb_build_object('traced', trace IS NOT NULL)"
 TASKS = f"SELECT {BRIEF} FROM journal.task AS task WHERE {{where}} ORDER BY created_at DESC, id DESC LIMIT :limit"
 TASK = "SELECT to_jsonb(task) - ARRAY['state_seq', 'counted'] FROM journal.task AS task WHERE id = :id"
 EVENTS = """

@@ -122,10 +122,11 @@ class Compose:
         chosen = sorted({services.service_of(instance) for instance in wanted})
         command = self._compose("logs", "--no-color", *options, *chosen)
         with subprocess.Popen(
-            command, cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:  # fmt: skip
+            # Bytes end with a line feed alone; what a task prints has other ends within, and need not be text.
             for line in process.stdout or ():
-                plain = line.replace(ERASE_LINE, "").rstrip("\n")
+                plain = line.decode(errors="replace").replace(ERASE_LINE, "").rstrip("\r\n")
                 if plain.partition("|")[0].strip() in wanted:
                     yield plain
 
@@ -150,7 +151,7 @@ class Compose:
         last = ""
         with subprocess.Popen(
             self._compose("--progress", "plain", *arguments),
-            cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=self.settings.root, env=docker_engine.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         ) as process:  # fmt: skip
             for line in filter(str.strip, process.stdout or ()):
                 last = line.strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from airflow_celery_kit.runtimes import orphans, services
 from airflow_celery_kit.runtimes.environment import inherited
+from airflow_celery_kit.service_log import for_airflow
 from airflow_celery_kit.settings import Settings
 
 
@@ -19,6 +20,7 @@ def main(arguments: list[str]) -> None:
     settings = Settings.load(Path(os.environ["KIT_ROOT"]))
     orphans.end_last_group(settings.var / "run" / f"{instance}.group")
     environment = services.environment_of(settings, instance, inherited(os.environ))
+    environment = for_airflow(environment) | environment
     command = services.command_of(settings, instance)
     os.execvpe(command[0], command, environment)
 

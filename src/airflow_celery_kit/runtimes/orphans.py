@@ -56,7 +56,9 @@ def end_last_group(file: Path) -> None:
             if _session_of(one) == os.getsid(0) and _group_of(one) == group != os.getpgrp():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.send_signal(signal.SIGKILL)
-    file.write_text(str(os.getpgrp()))
+    # A full disk keeps nothing from starting; what was there has been cut off by then.
+    with contextlib.suppress(OSError):
+        file.write_text(str(os.getpgrp()))
 
 
 def _number_in(file: Path) -> int | None:

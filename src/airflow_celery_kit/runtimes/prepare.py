@@ -106,7 +106,7 @@ def versions() -> str:
 
 def stamp_of(administrator: str) -> str:
     """Return what a database prepared by this installation has as its comment."""
-    return f"{versions()}, administrator {administrator}, kit {KIT_SCHEMA}, schema "
+    return f"{versions()}, administrator {administrator}, kit {KIT_SCHEMA}, journal {journal.newest()}, schema "
 
 
 def is_of_this_airflow() -> bool:

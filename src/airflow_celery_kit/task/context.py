@@ -33,10 +33,10 @@ def subject() -> Subject | None:
     return Subject(str(ti.id), ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number)
 
 
-def say(kind: Kind, facts: dict[str, Any]) -> None:
-    """Leave an event of the running task in the journal, secrets masked; nothing where no task runs or no journal is kept."""
+def say(kind: Kind, facts: dict[str, Any], who: Subject | None = None) -> None:
+    """Leave an event of the running task, or of `who`, in the journal, secrets masked; nothing where no task runs or no journal is kept."""
     voice = teller(Source.CODE)
-    if voice.spool is None or (who := subject()) is None:
+    if voice.spool is None or (who := who or subject()) is None:
         return
     from airflow.sdk.log import redact
 

@@ -3,6 +3,7 @@
 Airflow calls the hook in the task's process, and in the scheduler and the api-server where those end a task.
 """
 
+import sys
 import traceback
 from typing import Any
 
@@ -11,6 +12,7 @@ from airflow.listeners import hookimpl
 from airflow_celery_kit.core.journal.events import Kind, Source, Subject
 from airflow_celery_kit.journal.teller import teller
 
+COUNTED = "airflow_celery_kit.task.measuring"
 # Longer ones are cut at their beginning: the end says where it happened.
 MOST_CHARACTERS = 20_000
 
@@ -50,3 +52,10 @@ def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any)
     shown = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
     facts = {"error": redact(shown)} | ({"trace": redact(trace[-MOST_CHARACTERS:])} if trace else {})
     voice.tell(kind, subject_of(task_instance), facts)
+
+
+@hookimpl
+def before_stopping(component: Any) -> None:
+    """Say what a task has counted last. Airflow calls the hook at the end of other processes too, which have counted nothing."""
+    if counted := sys.modules.get(COUNTED):
+        counted.flush()

@@ -11,6 +11,15 @@ from collections.abc import Mapping
 LEAST_BYTES = 32 << 20
 # Another limit, in bytes.
 VARIABLE = "KIT_LEAST_DISK_BYTES"
+TEMPORARY = "temporary files"
+
+
+def temporary() -> str | None:
+    """Return the folder of temporary files, None where no folder takes any: Python writes into each that comes into question."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return None
 
 
 def folders(environment: Mapping[str, str]) -> dict[str, str]:
@@ -18,7 +27,7 @@ def folders(environment: Mapping[str, str]) -> dict[str, str]:
     named = {
         "logs": environment.get("AIRFLOW__LOGGING__BASE_LOG_FOLDER"),
         "events": environment.get("KIT_SPOOL_DIR"),
-        "temporary files": tempfile.gettempdir(),
+        TEMPORARY: temporary(),
     }
     return {what: folder for what, folder in named.items() if folder and os.path.isdir(folder)}
 
@@ -38,4 +47,5 @@ def problem(environment: Mapping[str, str] = os.environ) -> str:
     """Return where there is too little room, in a sentence; nothing where there is enough."""
     least = int(environment.get(VARIABLE) or LEAST_BYTES)
     short = [f"{size >> 20} MiB left for {what}" for what, size in free(environment).items() if size < least]
+    short += [] if temporary() else [f"no folder takes {TEMPORARY}"]
     return f"out of disk: {', '.join(short)}" if short else ""

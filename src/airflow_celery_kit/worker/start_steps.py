@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from airflow_celery_kit import service_log
 from airflow_celery_kit.probes import broker
 from airflow_celery_kit.worker import room
 
@@ -91,5 +91,4 @@ def take(steps: tuple[Step, ...], environment: Environment, pause: Callable[[flo
 
 def say(what: str) -> None:
     """Write one line to the worker's log."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    print(f"{at} [guard] {what}", file=sys.stderr, flush=True)  # noqa: T201
+    service_log.write("guard", what, {}, plain=lambda at: f"{at} [guard] {what}", to=sys.stderr)

@@ -62,7 +62,7 @@ def made(prepared: Stack) -> Iterator[Journal]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSFILE", str(own_copy(settings, "pgpass_superuser")))
         superuser = f"postgresql://postgres@127.0.0.1:{port}"
-        assert install.migrate(f"{superuser}/kit") == "0005"
+        assert install.migrate(f"{superuser}/kit") == "0006"
         yield Journal(prepared)
 
 
@@ -72,7 +72,9 @@ def journal(made: Journal) -> Iterator[Journal]:
     yield made
     made.refused.clear()
     made.query("TRUNCATE journal.event, journal.task, journal.workflow, journal.graph, state.once")
-    made.query("TRUNCATE journal.counter, journal.histogram, journal.label, journal.uncounted, journal.untraced")
+    made.query(
+        "TRUNCATE journal.counter, journal.histogram, journal.label, journal.uncounted, journal.untraced, journal.user_metric CASCADE"
+    )
 
 
 @dataclass

@@ -9,7 +9,7 @@ from airflow_celery_kit.journal import install
 from tests.contract.journal.conftest import Journal
 
 ON_WHEELS_ALONE = True
-NEWEST = "0005"
+NEWEST = "0006"
 TABLES = ("journal.event", "journal.task", "journal.workflow", "journal.transition")
 ROWS = "SELECT to_jsonb(one) || jsonb_build_object('xmin', one.xmin::text) FROM {} AS one ORDER BY to_jsonb(one)::text"
 OBJECTS = """
@@ -40,6 +40,7 @@ MAY = {
         "usage schema journal", "select journal.event", "select journal.event_other", "select journal.task", "select journal.workflow",
         "select journal.transition", "select journal.migration", "select journal.graph",
         "select journal.counter", "select journal.histogram", "select journal.counting",
+        "select journal.user_metric", "select journal.user_series",
     },
     "kit": {
         "usage schema journal", "execute journal.make_partitions", "execute journal.prune", "execute journal.killers",

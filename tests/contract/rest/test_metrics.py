@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import httpx
 import psycopg2
@@ -14,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from airflow_celery_kit.api.metrics import FAMILIES
 from airflow_celery_kit.controller import counting
 from airflow_celery_kit.core.health import State, Verdict
+from airflow_celery_kit.core.journal.events import Event, Kind, Source, Subject
+from airflow_celery_kit.journal.sink import Sink
 from tests.contract.servers import REPOSITORY, free_ports, wait_for
 
 
@@ -49,6 +52,28 @@ def test_every_metric_is_there_with_its_kind_and_its_labels(counted):
     for name, family in FAMILIES.items():
         labels = {tuple(sorted(set(one.labels) - {"le"})) for one in families[name.removesuffix("_total")].samples}
         assert labels <= {tuple(sorted(family.labels))}, name
+
+
+def test_what_a_task_counts_itself_is_in_it(counted):
+    run = counted.start()
+    task = counted.kit("/tasks", params={"run_id": run}).json()["tasks"][0]
+    series = [
+        {"name": "rows", "kind": "counter", "labels": {"table": 'a"b'}, "value": 5},
+        {"name": "1", "kind": "gauge", "labels": {}, "value": 1},
+    ]
+    subject = Subject(task=task["id"], dag_id="sales", run_id=run, task_id=task["task_id"])
+    sink = Sink(counted.stack.address("journal_writer", "kit"))
+    sink.write([Event(Kind.METRIC, Source.CODE, time.time(), subject, "w", {"series": series}).line()], pytest.fail)
+    sink.drop()
+    connection = psycopg2.connect(counted.stack.address("kit", "kit"))
+    counting.count_up(connection, 50, settle=0)
+    connection.close()
+    lines = counted.kit("/metrics").text.splitlines()
+    assert (
+        'kit_user_rows_total{dag_id="sales",table="a\\"b"} 5.0' in lines
+        and "# TYPE kit_user_rows_total counter" in lines
+    )
+    assert 'kit_metrics_dropped_total{cause="invalid"} 1.0' in lines
 
 
 def test_what_happened_is_in_it(counted):

@@ -33,8 +33,13 @@ def first(size: int) -> int:
 
 @task(retries=1, retry_delay=timedelta(seconds=3))
 def stumbles(size: int) -> int:
-    """Fail once."""
+    """Fail once, and count in both attempts."""
+    from airflow_celery_kit.task import metric
+
     ran("stumbles")
+    for _ in range(5):
+        metric("told_steps", kind="counter", foot="left")
+    metric("1 wrong name")
     if get_current_context()["ti"].try_number == 1:
         raise ValueError("stumbled over the first stone")
     return size

@@ -53,7 +53,7 @@ class Attempt(BaseModel):
     progress: Progress | None = said("How far its code said that it is.")
     progress_at: datetime | None = when("When it said so")
     result: dict[str, Any] | None = said("What its code said that it made, in names of its own.")
-    error: str | None = said("Its error.")
+    error: str | None = said("Its error; of one that its code raised the class alone for who may not read *Task Logs*.")
     events: int = said("How many events are on record.")
     impossible: int = said("How many of Airflow's words could not follow the one before.")
 
@@ -77,7 +77,7 @@ class AttemptRecord(Attempt):
     """The whole record of one attempt: what lists have, and what is too large for them."""
 
     input: Input | None = said("What it was given.")
-    trace: str | None = said("Its stack trace.")
+    trace: str | None = said("Its stack trace; null for who may not read *Task Logs*.")
     hops: list[Hop] = said("How long each hop took, in order; times that are not known are passed over.")
 
 

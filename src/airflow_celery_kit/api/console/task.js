@@ -64,7 +64,8 @@ function Facts({ task }) {
 }
 
 function Events({ events }) {
-  const facts = (one) => Object.entries(one.facts).filter(([name]) => !["trace", "fields"].includes(name)).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  const figures = (one) => (Array.isArray(one.facts.series) ? one.facts.series : []).map((figure) => `${figure?.name} ${figure?.value}`);
+  const facts = (one) => one.kind === "metric" ? figures(one) : Object.entries(one.facts).filter(([name]) => !["trace", "fields"].includes(name)).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`);
   return h(Box, null, h(Heading, { size: "sm", mb: 2 }, "What happened"), h(Rows, {
     rows: events, label: "Events", empty: "Nothing is on record.",
     columns: [["at", (one) => one.at.slice(11, 23)], ["who", (one) => one.source], ["what", (one) => one.kind], ["where", (one) => one.worker ?? ""], ["", (one) => facts(one).join(", ")]],

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from airflow_celery_kit.api import snapshot
-from airflow_celery_kit.api.metrics import controllers, guards, health, housekeeping, queues, tasks, workers
+from airflow_celery_kit.api.metrics import controllers, guards, health, housekeeping, queues, tasks, users, workers
 from airflow_celery_kit.api.metrics.families import Collector, Family
 from airflow_celery_kit.journal.reader import Reader
 
@@ -34,4 +34,4 @@ def collector(session: Any, journal: Reader | None) -> Collector:
         guards.samples(session),
         health.samples(session),
     )
-    return Collector(FAMILIES, found)
+    return Collector(FAMILIES, found, users.families(journal))

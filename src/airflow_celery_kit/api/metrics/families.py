@@ -40,10 +40,10 @@ class Sample(NamedTuple):
 
 
 class Collector:
-    """What `prometheus_client.generate_latest` asks for one scrape."""
+    """What `prometheus_client.generate_latest` asks for one scrape; `more` are families that are known by their samples alone."""
 
-    def __init__(self, families: Mapping[str, Family], samples: Iterable[Sample]) -> None:
-        self.families, self.samples = families, samples
+    def __init__(self, families: Mapping[str, Family], samples: Iterable[Sample], more: Iterable[Metric] = ()) -> None:
+        self.families, self.samples, self.more = families, samples, more
 
     def collect(self) -> Iterator[Metric]:
         """Return every family, also those without a sample."""
@@ -57,6 +57,7 @@ class Collector:
             else:
                 made[name].add_metric(labels, value)
         yield from made.values()
+        yield from self.more
 
 
 def nothing_yet(families: Mapping[str, Family]) -> dict[tuple[str, tuple[str, ...]], float]:

@@ -38,6 +38,12 @@ FAMILIES = {
         COUNTER, "Task processes that were lost: killed, or ended because their worker stopped.", ("cause",), ("killed", "worker_stopped")
     ),
     "kit_tasks_set_aside_total": Family(COUNTER, "Tasks that were failed because they kill what runs them."),
+    "kit_metrics_dropped_total": Family(
+        COUNTER,
+        "What tasks said of metrics of their own and is not counted: invalid; kind, the name has another one; names, series: there are too many.",
+        ("cause",),
+        ("invalid", "kind", "names", "series"),
+    ),
     "kit_journal_events_total": Family(COUNTER, "Events that were written to the journal, by who said it.", ("source",), SOURCES),
     "kit_journal_lost_events_total": Family(COUNTER, "Events that were lost because no disk took them."),
     "kit_journal_delay_seconds": Family(

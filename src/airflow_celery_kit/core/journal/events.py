@@ -43,6 +43,7 @@ class Kind(StrEnum):
     LEFT_OUT = "left_out"
     POISONOUS = "poisonous"
     DEDUPLICATED = "deduplicated"
+    METRIC = "metric"
     GAP = "gap"
 
 
