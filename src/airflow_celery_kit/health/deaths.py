@@ -46,5 +46,6 @@ class Deaths(Check):
             if cause in found:
                 number, workers, latest = found[cause]
                 where = f" on {', '.join(workers)}" if workers else ""
-                return [self.ill(cause, f"{number} task{'s' if number > 1 else ''}{where}: {latest}")]
+                said = "its worker left before it had ended" if cause == "left" else latest
+                return [self.ill(cause, f"{number} task{'s' if number > 1 else ''}{where}: {said}")]
         return [self.well("no process of a task was killed of late")]

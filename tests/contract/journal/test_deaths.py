@@ -26,7 +26,7 @@ REPAIRED = {"kind": "repaired", "source": "controller", "facts": {"action": "req
     ("events", "why"),
     [
         ([KILLED, KILLED | {"worker": "worker-2"}], "2 tasks on worker-1, worker-2: its process was killed by SIGKILL"),
-        ([LEFT], "1 task on worker-1: its worker left"),
+        ([LEFT], "1 task on worker-1: its worker left before it had ended"),
         ([REPAIRED], "1 task: its message is gone"),
         ([REPAIRED, LEFT, KILLED], "1 task on worker-1: its process was killed by SIGKILL"),
         ([KILLED | {"age": 21}], None),

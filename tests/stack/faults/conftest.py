@@ -141,11 +141,12 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     wait_whole(faulty)
     with health.recording(seen) as record:
         yield seen
-    problem = request.node.stash.get(PROBLEM, "")
+        problem = request.node.stash.get(PROBLEM, "")
+        problem = problem or health.unsaid(seen, record)
     assert problem or seen.has_struck or fault in (Fault.NONE, Fault.CALM), (
         "the test has not shown that its fault happened"
     )
-    problem = problem or health.unsaid(seen, record) or leftovers(faulty, seen.is_stock)
+    problem = problem or leftovers(faulty, seen.is_stock)
     if (path := request.config.getoption("--evidence")) and not request.node.stash.get(BROKEN, False):
         seen.record(Path(path), problem)
     if problem:

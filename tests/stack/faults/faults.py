@@ -25,9 +25,9 @@ class Said:
         return f"`{self.check}` {self.state}" + (f": {self.why}" if self.why else "")
 
 
-BROKER_AWAY = Said("broker", "Unhealthy")
+NO_BROKER = Said("broker", "Unhealthy")
 BROKER_ANEW = Said("broker", "Degraded", "started anew")
-DATABASE_AWAY = Said("metadata-database", "Unhealthy")
+NO_DATABASE = Said("metadata-database", "Unhealthy")
 WORKER_ANEW = Said("workers", "Degraded", "started anew", "airflow-worker-2")
 SCHEDULER_ANEW = Said("scheduler", "Degraded", "was started anew")
 KILLED = Said("deaths", "Degraded", "SIGKILL")
@@ -61,7 +61,7 @@ class Fault(Enum):
     )  # fmt: skip
     WORKER_STOPPED_IN_VAIN = Row(
         "1b", "SIGTERM to a worker whose tasks outlast STOP_GRACE (40 s)", "gone before STOP_GRACE, its tasks are retried and none is lost",
-        Said("deaths", "Degraded", "1"),
+        Said("deaths", "Degraded", "before it had ended"),
     )  # fmt: skip
     WORKERS_REPLACED = Row(
         "2", "rolling replacement of the workers in mid-load (Compose: a new image)", "0 failed, 0 run twice",
@@ -114,10 +114,10 @@ class Fault(Enum):
         "9",
         "broker away while 100 tasks become due",
         "0 tries consumed, scheduler healthy throughout",
-        BROKER_AWAY,
+        NO_BROKER,
         outage=300,
     )
-    BROKER_FROZEN = Row("10a", "broker frozen", "resumes within 60 s of its return, 0 lost", BROKER_AWAY, outage=120)
+    BROKER_FROZEN = Row("10a", "broker frozen", "resumes within 60 s of its return, 0 lost", NO_BROKER, outage=120)
     PACKETS_DROPPED = Row(
         "10b", "packets between workers and broker dropped", "resumes within 60 s of their return, 0 lost",
         Said("workers", "Unhealthy", "last heard of"),
@@ -139,10 +139,10 @@ class Fault(Enum):
         ci=COMPOSE,
     )
     POSTGRES_AWAY = Row(
-        "12b", "PostgreSQL away", "0 failed, executor slots all back", DATABASE_AWAY, outage=30, ci=COMPOSE
+        "12b", "PostgreSQL away", "0 failed, executor slots all back", NO_DATABASE, outage=30, ci=COMPOSE
     )
     POSTGRES_AWAY_WORKER_KILLED = Row(
-        "12c", "PostgreSQL away, a worker killed meanwhile", "0 events lost: every start is on record", DATABASE_AWAY, outage=60, stock=False
+        "12c", "PostgreSQL away, a worker killed meanwhile", "0 events lost: every start is on record", NO_DATABASE, outage=60, stock=False
     )  # fmt: skip
     API_AWAY = Row(
         "13", "api-server away, 50 short and 5 long tasks", "0 failed", Said("api-server", "Unhealthy"), outage=120
@@ -168,13 +168,13 @@ class Fault(Enum):
         "16a",
         "broker down when the scheduler starts",
         "tasks wait, then run; the scheduler never gives up",
-        BROKER_AWAY,
+        NO_BROKER,
     )
     WORKER_WITHOUT_BROKER = Row(
         "16b",
         "broker down when a worker starts",
         "tasks wait, then run; the worker never gives up",
-        BROKER_AWAY,
+        NO_BROKER,
         ci=COMPOSE,
     )
     REDELIVERED = Row(

@@ -92,7 +92,7 @@ class Record:
         """Return when it was said first, None where it was not."""
         found = [
             at
-            for (check, subject, state, why), at in self.seen.items()
+            for (check, subject, state, why), at in list(self.seen.items())
             if (check, state) == (said.check, said.state) and said.why in why and subject.endswith(said.subject)
         ]
         return min(found, default=None)
@@ -122,8 +122,10 @@ def unsaid(evidence: Evidence, record: Record | None) -> str:
     said = evidence.fault.row.says
     if record is None or evidence.has_told or evidence.struck_at is None or isinstance(said, str):
         return ""
+    until = evidence.struck_at + TOLD_SECONDS * evidence.slack
     try:
-        at = record.first(said)
+        while (at := record.first(said)) is None and time.monotonic() < until:
+            time.sleep(1)
         assert at is not None, f"health never said {said}, but {sorted(record.seen)}"
         evidence.measure("told by health", max(0.0, at - evidence.struck_at), at_most=TOLD_SECONDS)
         well_again(evidence, said.check, said.subject)

@@ -170,8 +170,10 @@ def test_a_controller_leads_again_when_the_leader_is_killed(evidence: Evidence) 
         stack.kit("kill", leader)
         inject.wait_gone(victims)
         evidence.struck(not any(alive(one.pid) for one in victims), "the leader dead")
-        wait_for("another term", lambda: lease_term(stack) > term, 30)
-        evidence.measure("led again", time.monotonic() - begun, at_most=15)
+        with told(evidence, "controller", "Degraded", "ended without a word") as watch:
+            wait_for("another term", lambda: lease_term(stack) > term, 30)
+            evidence.measure("led again", time.monotonic() - begun, at_most=15)
+            await_told(watch)
 
 
 @pytest.mark.fault(Fault.LEADER_FROZEN)
@@ -179,11 +181,12 @@ def test_another_controller_leads_and_acts_when_the_leader_is_frozen(evidence: E
     stack = evidence.stack
     with two_controllers(stack) as leader:
         frozen = [one for one in inject.tree(stack, leader) if "controller.main" in " ".join(one.cmdline())]
-        with suspended(frozen):
+        with suspended(frozen), told(evidence, "controller", "Degraded", "ended without a word") as watch:
             evidence.struck(frozen[0].status() == psutil.STATUS_STOPPED, "a frozen leader")
             begun = time.monotonic()
             wait_for("another leader", lambda: stack.leader() not in ("", leader_name(stack, leader)), 30)
             evidence.measure("another leads", time.monotonic() - begun, at_most=15)
+            await_told(watch)
         stepped_back = lambda: '"event": "lost"' in stack.log(leader, 50)  # noqa: E731
         wait_for("the old one to be told so", stepped_back, 30, lambda: stack.log(leader, 50))
         assert stack.leader() != leader_name(stack, leader), "the old one must not lead again"
