@@ -73,15 +73,7 @@ DECLARE
     one record;
     due timestamptz;
 BEGIN
-    -- What had another transaction's lock when its breaker opened.
-    FOR one IN
-        SELECT b.guard, b.token, b.probe FROM kit.breaker AS b WHERE state <> 'closed' AND EXISTS (
-            SELECT FROM kit.admitted AS a JOIN task_instance AS ti ON ti.id = a.task
-            WHERE a.guard = b.guard AND a.token = b.token AND ti.state IN ('scheduled', 'queued') AND ti.id IS DISTINCT FROM b.probe
-        )
-    LOOP
-        PERFORM kit.guard_take_free_back(one.guard, one.token, one.probe);
-    END LOOP;
+    PERFORM kit.guards_take_late_back();
     IF NOT EXISTS (SELECT FROM kit.held) THEN
         RETURN NULL;
     END IF;
