@@ -7,6 +7,7 @@ RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Tasks that were let in and have not begun wait again, as if they had never been due; what another transaction has locked is left.
+-- Those that were sent come first, and no more than 500: the rest cannot be sent any more (kit.guard_stops), and is taken back by and by.
 CREATE OR REPLACE FUNCTION kit.guard_take_free_back(which text, whose text, but uuid) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     ti record;
@@ -17,7 +18,7 @@ BEGIN
         FROM kit.admitted JOIN task_instance AS one ON one.id = admitted.task
         WHERE admitted.guard = which AND (whose IS NULL OR admitted.token = whose) AND one.id IS DISTINCT FROM but
             AND one.state IN ('scheduled', 'queued') AND one.next_method IS NULL
-        FOR UPDATE OF one SKIP LOCKED
+        ORDER BY one.state LIMIT 500 FOR UPDATE OF one SKIP LOCKED
     LOOP
         IF ti.state = 'queued' AND ti.external_executor_id IS NOT NULL THEN
             INSERT INTO kit.withdrawal (message, task) VALUES (ti.external_executor_id, ti.id) ON CONFLICT DO NOTHING;

@@ -7,7 +7,7 @@ FILES = (
     "tables.sql",
     "breakers.sql",
     "admission.sql",
-    "late.sql",
+    "catching_up.sql",
     "sending.sql",
     "reading.sql",
     "told.sql",

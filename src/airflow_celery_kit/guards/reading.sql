@@ -106,25 +106,6 @@ BEGIN
     RETURN extract(epoch FROM due - at);
 END
 $$;
--- Tasks under way that a guard has not counted, as those that began before it was there.
-CREATE OR REPLACE FUNCTION kit.guards_adopt() RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    adopted integer;
-BEGIN
-    IF NOT EXISTS (SELECT FROM kit.guard) THEN
-        RETURN 0;
-    END IF;
-    INSERT INTO kit.admitted (task, guard, token)
-    SELECT ti.id, g.id, kit.guard_token(g.token, ti.dag_id, ti.run_id, ti.task_id, ti.pool, ti.queue)
-    FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g
-    WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
-        AND NOT EXISTS (SELECT FROM kit.admitted AS known WHERE known.task = ti.id AND known.guard = g.id)
-    ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS adopted = ROW_COUNT;
-    RETURN adopted;
-END
-$$;
-
 -- What is of no use any more, but what somebody else is at. A row that is left over takes no slot; it only takes room.
 CREATE OR REPLACE FUNCTION kit.guards_tidy() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
