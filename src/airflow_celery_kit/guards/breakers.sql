@@ -136,8 +136,8 @@ BEGIN
         WHEN b.state = 'open' AND b.until > at THEN 'open'
         -- One that finds no worker for minutes tries nothing out.
         WHEN b.probe <> task AND EXISTS (
-            SELECT FROM task_instance WHERE id = b.probe AND (state IN ('running', 'restarting', 'deferred', 'awaiting_input')
-                OR (state IN ('scheduled', 'queued') AND b.since > at - interval '2 min'))
+            SELECT FROM task_instance WHERE id = b.probe AND kit.guard_active(state)
+                AND (state NOT IN ('scheduled', 'queued') OR b.since > at - interval '2 min')
         ) THEN 'probing'
         ELSE 'probe'
     END;

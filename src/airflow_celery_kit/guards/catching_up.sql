@@ -22,14 +22,14 @@ BEGIN
         RETURN 0;
     END IF;
     under_way := array(SELECT id FROM task_instance
-        WHERE state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input') AND id > last ORDER BY id);
+        WHERE kit.guard_active(state) AND id > last ORDER BY id);
     last := begin_of_all;
     FOR at IN 1 .. cardinality(under_way) BY 500 LOOP
         batch := under_way[at : at + 499];
         INSERT INTO kit.admitted (task, guard, token)
         SELECT ti.id, g.id, CASE WHEN g.token = '' THEN '' ELSE kit.guard_token(g.token, ti.dag_id, ti.run_id, ti.task_id, ti.pool, ti.queue) END
         FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g
-        WHERE ti.id = ANY (batch) AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
+        WHERE ti.id = ANY (batch) AND kit.guard_active(ti.state)
             AND NOT EXISTS (SELECT FROM kit.admitted AS known WHERE known.task = ti.id AND known.guard = g.id)
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS number = ROW_COUNT;

@@ -55,7 +55,7 @@ $$;
 CREATE OR REPLACE FUNCTION kit.guard_now() RETURNS TABLE (guard text, token text, taken bigint, waiting bigint) LANGUAGE sql STABLE AS $$
     SELECT one.guard, one.token, sum(one.taken)::bigint, sum(one.waiting)::bigint FROM (
         SELECT a.guard, a.token, 1 AS taken, 0 AS waiting FROM kit.admitted AS a JOIN task_instance AS ti ON ti.id = a.task
-        WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
+        WHERE kit.guard_active(ti.state)
         UNION ALL
         SELECT h.guard, h.token, 0, 1 FROM kit.held AS h JOIN task_instance AS ti ON ti.id = h.task
         WHERE ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule')
@@ -111,7 +111,7 @@ CREATE OR REPLACE FUNCTION kit.guards_tidy() RETURNS void LANGUAGE plpgsql SECUR
 BEGIN
     DELETE FROM kit.admitted WHERE (task, guard) IN (
         SELECT task, guard FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min' AND NOT EXISTS (
-            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
+            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND kit.guard_active(ti.state)
         ) FOR UPDATE SKIP LOCKED);
     DELETE FROM kit.held WHERE task IN (
         SELECT task FROM kit.held WHERE NOT EXISTS (

@@ -84,9 +84,7 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER kit_hold_left AFTER UPDATE OF state, id ON task_instance FOR EACH ROW
-WHEN (OLD.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input') AND (
-    OLD.id <> NEW.id OR NEW.state IS NULL OR NEW.state NOT IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
-))
+WHEN (kit.guard_active(OLD.state) AND (OLD.id <> NEW.id OR kit.guard_active(NEW.state) IS NOT TRUE))
 EXECUTE FUNCTION kit.guard_left();
 
 -- A Dag that is paused keeps what is scheduled so, for as long as it is paused: its slots, and its probes, are for others meanwhile.

@@ -53,8 +53,9 @@ CREATE TABLE IF NOT EXISTS kit.guard_fault (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), task uuid, what text NOT NULL
 );
 
-CREATE OR REPLACE FUNCTION kit.guard_active(state text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input'), false)
+-- The states of Airflow that hold a slot. PostgreSQL puts these words where the function stands, so that plans go by the index on states.
+CREATE OR REPLACE FUNCTION kit.guard_active(state text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
 $$;
 
 -- Runs of tasks that wait, the longest wait first.
