@@ -17,7 +17,7 @@ from airflow_celery_kit.guards import limits_file
 Say = Callable[..., None]
 TIDY_SECONDS = 60.0
 FILE = """
-INSERT INTO kit.guard_file AS known (what, problem, digest) VALUES ('limits.yaml', %(problem)s, '')
+INSERT INTO kit.guard_file AS known (what, problem) VALUES ('limits.yaml', %(problem)s)
 ON CONFLICT (what) DO UPDATE SET problem = excluded.problem, at = clock_timestamp() WHERE known.problem <> excluded.problem
 """
 WORKERS = """

@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS kit.guard_value (guard text PRIMARY KEY, slots intege
 CREATE TABLE IF NOT EXISTS kit.guard_workers (queue text PRIMARY KEY, workers integer NOT NULL);
 -- How far tasks under way were looked at, for guards that have not counted them (kit.guards_adopt).
 CREATE TABLE IF NOT EXISTS kit.guard_sweep (one boolean PRIMARY KEY DEFAULT true CHECK (one), after uuid NOT NULL);
-CREATE TABLE IF NOT EXISTS kit.guard_file (what text PRIMARY KEY, problem text NOT NULL, digest text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE IF NOT EXISTS kit.guard_file (what text PRIMARY KEY, problem text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+ALTER TABLE kit.guard_file DROP COLUMN IF EXISTS digest;
 
 -- Who was let in. A row says by which guard; whether its slot is taken is said by Airflow's own state of the task.
 CREATE TABLE IF NOT EXISTS kit.admitted (
