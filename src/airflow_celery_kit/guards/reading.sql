@@ -73,6 +73,7 @@ DECLARE
     one record;
     due timestamptz;
 BEGIN
+    PERFORM kit.breakers_hear();
     PERFORM kit.guards_take_late_back();
     IF NOT EXISTS (SELECT FROM kit.held) THEN
         RETURN NULL;
@@ -133,6 +134,7 @@ BEGIN
     DELETE FROM kit.guard WHERE origin = 'dag' AND NOT EXISTS (
         SELECT FROM kit.guard_said WHERE said -> guard.kind ? guard.name);
     DELETE FROM kit.rate WHERE (guard, token) IN (SELECT guard, token FROM kit.rate WHERE next < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED);
+    DELETE FROM kit.breaker_news WHERE at < clock_timestamp() - interval '1 hour';
     DELETE FROM kit.guard_event WHERE at < clock_timestamp() - interval '7 days';
     DELETE FROM kit.guard_fault WHERE at < clock_timestamp() - interval '7 days';
 END

@@ -69,10 +69,11 @@ BEGIN
             AND coalesce(current_setting('kit.by_hand', true), '') = '' THEN 'broke'
         ELSE 'left'
     END;
-    FOR let IN DELETE FROM kit.admitted WHERE task = OLD.id RETURNING * LOOP
+    -- Breakers are locked in one order by all who end a task.
+    FOR let IN WITH gone AS (DELETE FROM kit.admitted WHERE task = OLD.id RETURNING *) SELECT * FROM gone ORDER BY guard, token LOOP
         BEGIN
             IF let.guard LIKE 'breaker %' THEN
-                PERFORM kit.breaker_heard(let.guard, let.token, OLD.id, became, clock_timestamp());
+                PERFORM kit.breaker_tell(let.guard, let.token, OLD.id, became, clock_timestamp());
             ELSE
                 PERFORM kit.wake_held(let.guard, let.token, 2);
             END IF;

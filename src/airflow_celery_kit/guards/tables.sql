@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS kit.breaker (
 ALTER TABLE kit.breaker ADD COLUMN IF NOT EXISTS trips_ever bigint NOT NULL DEFAULT 0;
 CREATE TABLE IF NOT EXISTS kit.guard_trip (guard text PRIMARY KEY, trips bigint NOT NULL);
 CREATE INDEX IF NOT EXISTS kit_withdrawal_task ON kit.withdrawal (task);
+-- What a breaker has not heard yet, because another transaction had it locked.
+CREATE TABLE IF NOT EXISTS kit.breaker_news (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, guard text NOT NULL, token text NOT NULL, task uuid NOT NULL, became text NOT NULL, at timestamptz NOT NULL
+);
 -- What the controller has to say in its log.
 CREATE TABLE IF NOT EXISTS kit.guard_event (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), level text NOT NULL, guard text NOT NULL,
