@@ -76,3 +76,15 @@ def test_a_result_that_is_there_stays(ready, withdraw):
     ask(ready, "done")
     withdraw()
     assert ready.query("SELECT status FROM celery_taskmeta", **RESULTS) == [("SUCCESS",)]
+
+
+def test_where_no_journal_is_kept_nothing_is_told_that_nobody_would_carry_away(ready, withdraw):
+    ready.query("ALTER TABLE task_instance DISABLE TRIGGER kit_journal", **METADATA)
+    try:
+        ask(ready, "unheard")
+        ready.query("DELETE FROM kit.change", **METADATA)
+        withdraw()
+        assert ready.query("SELECT count(*) FROM kit.withdrawal WHERE done_at IS NOT NULL", **METADATA) == [(1,)]
+        assert ready.query("SELECT kind FROM kit.change", **METADATA) == []
+    finally:
+        ready.query("ALTER TABLE task_instance ENABLE TRIGGER kit_journal", **METADATA)

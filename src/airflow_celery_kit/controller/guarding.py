@@ -1,5 +1,6 @@
 """Runs in: airflow-controller; keeps limits and breakers in step with their file, their metrics and Airflow's own tasks, and says what happened."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from airflow_celery_kit.guards import limits_file
 Say = Callable[..., None]
 TIDY_SECONDS = 60.0
 FILE = """
-INSERT INTO kit.guard_file AS known (what, problem, digest) VALUES ('limits.yaml', %(problem)s, '')
+INSERT INTO kit.guard_file AS known (what, problem) VALUES ('limits.yaml', %(problem)s)
 ON CONFLICT (what) DO UPDATE SET problem = excluded.problem, at = clock_timestamp() WHERE known.problem <> excluded.problem
 """
 WORKERS = """
@@ -27,6 +28,8 @@ ON CONFLICT (queue) DO UPDATE SET workers = excluded.workers WHERE known.workers
 SINCE = "SELECT seq, level, guard, token, what, reason, who FROM kit.guard_event WHERE seq > %s ORDER BY seq LIMIT 200"
 NEWEST = "SELECT coalesce(max(seq), 0) FROM kit.guard_event WHERE at < clock_timestamp() - interval '1 min'"
 FAULTS = "SELECT id, what FROM kit.guard_fault WHERE id > %s ORDER BY id LIMIT 20"
+# Looking at what is under way takes a tenth of the time at most, also where that is tens of thousands of tasks.
+ADOPT_REST = 10.0
 NEWEST_FAULT = "SELECT coalesce(max(id), 0) FROM kit.guard_fault WHERE at < clock_timestamp() - interval '1 min'"
 
 
@@ -42,6 +45,7 @@ class Guarding:
     told: int | None = None
     told_fault: int = 0
     tidied: float = float("-inf")
+    adopts_at: float = float("-inf")
 
     def look(self, connections: Connections, fence: Fence, now: float) -> None:
         """Look once. `now` is steady, in seconds. Raises LeaseLostError, psycopg2.Error, valkey.ValkeyError."""
@@ -53,9 +57,9 @@ class Guarding:
             self.tidied = now
         self._file(fence, again=tidies)
         if there_are_guards(connections.metadata):
-            self._keep_in_step(connections, fence)
+            self._keep_in_step(connections, fence, now)
 
-    def _keep_in_step(self, connections: Connections, fence: Fence) -> None:
+    def _keep_in_step(self, connections: Connections, fence: Fence, now: float) -> None:
         reports = list(connections.broker.reports().values())
         metrics = {"workers": len(reports), "worker_slots": sum(int(one.get("slots", 0)) for one in reports)}
         for guard, problem in self.ranges.look(connections.metadata, fence, metrics).items():
@@ -63,7 +67,10 @@ class Guarding:
         with fence() as cursor:
             for queue, workers in workers_of(reports).items():
                 cursor.execute(WORKERS, (queue, workers))
-            cursor.execute("SELECT kit.guards_adopt()")
+            if now >= self.adopts_at:
+                begun = time.monotonic()
+                cursor.execute("SELECT kit.guards_adopt()")
+                self.adopts_at = now + ADOPT_REST * (time.monotonic() - begun)
 
     def _file(self, fence: Fence, again: bool) -> None:
         """Put the file in force when it has changed, and `again` now and then; one that is wrong leaves what is in force as it is."""

@@ -14,7 +14,7 @@ DONE = "UPDATE kit.withdrawal SET done_at = clock_timestamp() WHERE message = %(
 TELL = """
 INSERT INTO kit.change (kind, source, task, dag_id, run_id, task_id, map_index, attempt, message, facts)
 SELECT 'withdrawn', 'controller', id, dag_id, run_id, task_id, map_index, try_number, %(message)s, %(facts)s
-FROM task_instance WHERE id = %(task)s
+FROM task_instance WHERE id = %(task)s AND kit.is_told()
 """
 # What was done is of no use after the executor has heard of it.
 FORGET = "DELETE FROM kit.withdrawal WHERE done_at < now() - interval '1 hour'"

@@ -44,7 +44,7 @@ $$;
 CREATE OR REPLACE FUNCTION kit.limit_taken(which text, whose text, but uuid, most integer) RETURNS integer LANGUAGE sql STABLE AS $$
     SELECT count(*)::integer FROM (
         SELECT FROM kit.admitted JOIN task_instance AS ti ON ti.id = admitted.task
-        WHERE admitted.guard = which AND admitted.token = whose AND ti.id IS DISTINCT FROM but AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input') LIMIT most
+        WHERE admitted.guard = which AND admitted.token = whose AND ti.id IS DISTINCT FROM but AND kit.guard_active(ti.state) LIMIT most
     ) AS taken
 $$;
 

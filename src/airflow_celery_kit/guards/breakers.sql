@@ -7,6 +7,7 @@ RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Tasks that were let in and have not begun wait again, as if they had never been due; what another transaction has locked is left.
+-- Those that were sent come first, and no more than 500: the rest cannot be sent any more (kit.guard_stops), and is taken back by and by.
 CREATE OR REPLACE FUNCTION kit.guard_take_free_back(which text, whose text, but uuid) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     ti record;
@@ -17,7 +18,7 @@ BEGIN
         FROM kit.admitted JOIN task_instance AS one ON one.id = admitted.task
         WHERE admitted.guard = which AND (whose IS NULL OR admitted.token = whose) AND one.id IS DISTINCT FROM but
             AND one.state IN ('scheduled', 'queued') AND one.next_method IS NULL
-        FOR UPDATE OF one SKIP LOCKED
+        ORDER BY one.state LIMIT 500 FOR UPDATE OF one SKIP LOCKED
     LOOP
         IF ti.state = 'queued' AND ti.external_executor_id IS NOT NULL THEN
             INSERT INTO kit.withdrawal (message, task) VALUES (ti.external_executor_id, ti.id) ON CONFLICT DO NOTHING;
@@ -116,6 +117,44 @@ BEGIN
 END
 $$;
 
+-- Who ends a task waits for its breaker, but not for long: the one who has it locked may wait for that task. What the breaker has not heard then
+-- it hears before the scheduler sleeps (kit.breakers_hear); who leaves without an end waits for nobody.
+CREATE OR REPLACE FUNCTION kit.breaker_tell(which text, whose text, task uuid, became text, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    before text := current_setting('lock_timeout');
+BEGIN
+    -- What works changes a breaker only where it is the probe.
+    IF became <> 'broke' AND NOT EXISTS (SELECT FROM kit.breaker WHERE guard = which AND token = whose AND probe = task) THEN
+        RETURN;
+    END IF;
+    BEGIN
+        IF became = 'left' THEN
+            PERFORM FROM kit.breaker WHERE guard = which AND token = whose FOR UPDATE NOWAIT;
+        ELSE
+            PERFORM set_config('lock_timeout', '400ms', true);
+            PERFORM FROM kit.breaker WHERE guard = which AND token = whose FOR UPDATE;
+            PERFORM set_config('lock_timeout', before, true);
+        END IF;
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        INSERT INTO kit.breaker_news (guard, token, task, became, at) VALUES (which, whose, task, became, at);
+        RETURN;
+    END;
+    PERFORM kit.breaker_heard(which, whose, task, became, at);
+END
+$$;
+CREATE OR REPLACE FUNCTION kit.breakers_hear() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT news.* FROM kit.breaker_news AS news JOIN kit.breaker AS b USING (guard, token) ORDER BY seq LIMIT 500 FOR UPDATE SKIP LOCKED
+    LOOP
+        DELETE FROM kit.breaker_news WHERE seq = one.seq;
+        PERFORM kit.breaker_heard(one.guard, one.token, one.task, one.became, one.at);
+    END LOOP;
+END
+$$;
+
 -- Whether a task may begin: 'closed', 'probe' where it is to try out whether it works again, else why not.
 CREATE OR REPLACE FUNCTION kit.breaker_ask(which text, whose text, task uuid, at timestamptz) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -135,8 +174,8 @@ BEGIN
         WHEN b.state = 'open' AND b.until > at THEN 'open'
         -- One that finds no worker for minutes tries nothing out.
         WHEN b.probe <> task AND EXISTS (
-            SELECT FROM task_instance WHERE id = b.probe AND (state IN ('running', 'restarting', 'deferred', 'awaiting_input')
-                OR (state IN ('scheduled', 'queued') AND b.since > at - interval '2 min'))
+            SELECT FROM task_instance WHERE id = b.probe AND kit.guard_active(state)
+                AND (state NOT IN ('scheduled', 'queued') OR b.since > at - interval '2 min')
         ) THEN 'probing'
         ELSE 'probe'
     END;

@@ -10,7 +10,7 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM kit.guard_tell(which, '', 'warning', 'limit_suspended', why, by_whom);
-    PERFORM kit.guards_adopt();
+    PERFORM kit.guard_adopt(which);
     RETURN kit.guard_take_back(which, NULL, NULL);
 END
 $$;
@@ -39,7 +39,7 @@ BEGIN
         RETURN NULL;
     END IF;
     INSERT INTO kit.breaker (guard, token) VALUES (which, whose) ON CONFLICT DO NOTHING;
-    PERFORM kit.guards_adopt();
+    PERFORM kit.guard_adopt(which);
     PERFORM kit.breaker_open(which, whose, why, by_whom, clock_timestamp(), seconds);
     RETURN true;
 END

@@ -3,7 +3,16 @@
 from importlib.resources import files
 
 # In this order: functions of one name those of the files before.
-FILES = ("tables.sql", "breakers.sql", "admission.sql", "sending.sql", "reading.sql", "told.sql", "hands.sql")
+FILES = (
+    "tables.sql",
+    "breakers.sql",
+    "admission.sql",
+    "catching_up.sql",
+    "sending.sql",
+    "reading.sql",
+    "told.sql",
+    "hands.sql",
+)
 # What they make on Airflow's tables.
 TRIGGERS = ("kit_hold_guarded", "kit_hold_sent", "kit_hold_left", "kit_hold_dag", "kit_hold_paused")
 TABLES = ("task_instance", "serialized_dag", "dag")

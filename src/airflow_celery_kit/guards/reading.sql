@@ -55,7 +55,7 @@ $$;
 CREATE OR REPLACE FUNCTION kit.guard_now() RETURNS TABLE (guard text, token text, taken bigint, waiting bigint) LANGUAGE sql STABLE AS $$
     SELECT one.guard, one.token, sum(one.taken)::bigint, sum(one.waiting)::bigint FROM (
         SELECT a.guard, a.token, 1 AS taken, 0 AS waiting FROM kit.admitted AS a JOIN task_instance AS ti ON ti.id = a.task
-        WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
+        WHERE kit.guard_active(ti.state)
         UNION ALL
         SELECT h.guard, h.token, 0, 1 FROM kit.held AS h JOIN task_instance AS ti ON ti.id = h.task
         WHERE ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule')
@@ -73,15 +73,8 @@ DECLARE
     one record;
     due timestamptz;
 BEGIN
-    -- What had another transaction's lock when its breaker opened.
-    FOR one IN
-        SELECT b.guard, b.token, b.probe FROM kit.breaker AS b WHERE state <> 'closed' AND EXISTS (
-            SELECT FROM kit.admitted AS a JOIN task_instance AS ti ON ti.id = a.task
-            WHERE a.guard = b.guard AND a.token = b.token AND ti.state IN ('scheduled', 'queued') AND ti.id IS DISTINCT FROM b.probe
-        )
-    LOOP
-        PERFORM kit.guard_take_free_back(one.guard, one.token, one.probe);
-    END LOOP;
+    PERFORM kit.breakers_hear();
+    PERFORM kit.guards_take_late_back();
     IF NOT EXISTS (SELECT FROM kit.held) THEN
         RETURN NULL;
     END IF;
@@ -114,31 +107,12 @@ BEGIN
     RETURN extract(epoch FROM due - at);
 END
 $$;
--- Tasks under way that a guard has not counted, as those that began before it was there.
-CREATE OR REPLACE FUNCTION kit.guards_adopt() RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    adopted integer;
-BEGIN
-    IF NOT EXISTS (SELECT FROM kit.guard) THEN
-        RETURN 0;
-    END IF;
-    INSERT INTO kit.admitted (task, guard, token)
-    SELECT ti.id, g.id, kit.guard_token(g.token, ti.dag_id, ti.run_id, ti.task_id, ti.pool, ti.queue)
-    FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g
-    WHERE ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
-        AND NOT EXISTS (SELECT FROM kit.admitted AS known WHERE known.task = ti.id AND known.guard = g.id)
-    ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS adopted = ROW_COUNT;
-    RETURN adopted;
-END
-$$;
-
 -- What is of no use any more, but what somebody else is at. A row that is left over takes no slot; it only takes room.
 CREATE OR REPLACE FUNCTION kit.guards_tidy() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     DELETE FROM kit.admitted WHERE (task, guard) IN (
         SELECT task, guard FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min' AND NOT EXISTS (
-            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND ti.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
+            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND kit.guard_active(ti.state)
         ) FOR UPDATE SKIP LOCKED);
     DELETE FROM kit.held WHERE task IN (
         SELECT task FROM kit.held WHERE NOT EXISTS (
@@ -160,6 +134,7 @@ BEGIN
     DELETE FROM kit.guard WHERE origin = 'dag' AND NOT EXISTS (
         SELECT FROM kit.guard_said WHERE said -> guard.kind ? guard.name);
     DELETE FROM kit.rate WHERE (guard, token) IN (SELECT guard, token FROM kit.rate WHERE next < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED);
+    DELETE FROM kit.breaker_news WHERE at < clock_timestamp() - interval '1 hour';
     DELETE FROM kit.guard_event WHERE at < clock_timestamp() - interval '7 days';
     DELETE FROM kit.guard_fault WHERE at < clock_timestamp() - interval '7 days';
 END

@@ -1,26 +1,43 @@
 -- Who is sent, and who leaves: triggers on task instances, within the transaction that sends or ends a task.
--- A breaker that has opened since a task was let in keeps it from being sent. The lock is shared and short, and nobody waits for it here:
--- whoever opens the breaker waits for this transaction, and then finds what it has sent.
-CREATE OR REPLACE FUNCTION kit.guard_sent() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- The guard that stops a task that was let in: a limit that was suspended since, a breaker that has opened. The lock is shared and short,
+-- and nobody waits for it here: whoever opens the breaker waits for this transaction, and then finds what it has sent.
+CREATE OR REPLACE FUNCTION kit.guard_stops(ti kit.guard_subject, OUT guard text, OUT token text) LANGUAGE plpgsql AS $$
 DECLARE
-    let kit.admitted;
     b kit.breaker;
 BEGIN
-    IF NOT EXISTS (SELECT FROM kit.admitted WHERE task = NEW.id) THEN
+    IF EXISTS (SELECT FROM kit.guard_suspended) THEN
+        SELECT g.id, kit.guard_token(g.token, ti.dag_id, ti.run_id, ti.task_id, ti.pool, ti.queue) INTO guard, token
+        FROM kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g JOIN kit.guard_suspended AS s ON s.guard = g.id LIMIT 1;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    FOR guard, token IN SELECT let.guard, let.token FROM kit.admitted AS let WHERE let.task = ti.id AND let.guard LIKE 'breaker %' LOOP
+        SELECT * INTO b FROM kit.breaker AS one WHERE one.guard = guard_stops.guard AND one.token = guard_stops.token FOR SHARE SKIP LOCKED;
+        CONTINUE WHEN FOUND AND (b.state = 'closed' OR b.probe = ti.id);
+        RETURN;
+    END LOOP;
+    guard := NULL;
+END
+$$;
+CREATE OR REPLACE FUNCTION kit.guard_sent() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    stop record;
+    ti kit.guard_subject := (NEW.id, NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.pool, NEW.queue);
+BEGIN
+    IF NOT EXISTS (SELECT FROM kit.admitted WHERE task = NEW.id) AND NOT EXISTS (SELECT FROM kit.guard_suspended) THEN
         RETURN NEW;
     END IF;
     BEGIN
-        FOR let IN SELECT * FROM kit.admitted WHERE task = NEW.id AND guard LIKE 'breaker %' LOOP
-            SELECT * INTO b FROM kit.breaker WHERE guard = let.guard AND token = let.token FOR SHARE SKIP LOCKED;
-            CONTINUE WHEN FOUND AND (b.state = 'closed' OR b.probe = NEW.id);
-            PERFORM kit.guard_hold((NEW.id, NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.pool, NEW.queue), let.guard, let.token, 'taken back', NULL);
+        stop := kit.guard_stops(ti);
+        IF stop.guard IS NOT NULL THEN
+            PERFORM kit.guard_hold(ti, stop.guard, stop.token, 'taken back', NULL);
             IF NEW.external_executor_id IS NOT NULL THEN
                 INSERT INTO kit.withdrawal (message, task) VALUES (NEW.external_executor_id, NEW.id) ON CONFLICT DO NOTHING;
             END IF;
             NEW.state := NULL;
             NEW.try_number := greatest(0, NEW.try_number - 1);
-            RETURN NEW;
-        END LOOP;
+        END IF;
     EXCEPTION WHEN OTHERS THEN
         PERFORM kit.guard_wrong(NEW.id, SQLERRM);
     END;
@@ -52,10 +69,11 @@ BEGIN
             AND coalesce(current_setting('kit.by_hand', true), '') = '' THEN 'broke'
         ELSE 'left'
     END;
-    FOR let IN DELETE FROM kit.admitted WHERE task = OLD.id RETURNING * LOOP
+    -- Breakers are locked in one order by all who end a task.
+    FOR let IN WITH gone AS (DELETE FROM kit.admitted WHERE task = OLD.id RETURNING *) SELECT * FROM gone ORDER BY guard, token LOOP
         BEGIN
             IF let.guard LIKE 'breaker %' THEN
-                PERFORM kit.breaker_heard(let.guard, let.token, OLD.id, became, clock_timestamp());
+                PERFORM kit.breaker_tell(let.guard, let.token, OLD.id, became, clock_timestamp());
             ELSE
                 PERFORM kit.wake_held(let.guard, let.token, 2);
             END IF;
@@ -67,9 +85,7 @@ BEGIN
 END
 $$;
 CREATE OR REPLACE TRIGGER kit_hold_left AFTER UPDATE OF state, id ON task_instance FOR EACH ROW
-WHEN (OLD.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input') AND (
-    OLD.id <> NEW.id OR NEW.state IS NULL OR NEW.state NOT IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
-))
+WHEN (kit.guard_active(OLD.state) AND (OLD.id <> NEW.id OR kit.guard_active(NEW.state) IS NOT TRUE))
 EXECUTE FUNCTION kit.guard_left();
 
 -- A Dag that is paused keeps what is scheduled so, for as long as it is paused: its slots, and its probes, are for others meanwhile.

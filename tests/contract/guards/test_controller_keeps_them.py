@@ -10,6 +10,7 @@ from airflow_celery_kit.api.metrics.guards import GUARDS
 from airflow_celery_kit.controller import database
 from airflow_celery_kit.controller.guarding import Guarding
 from airflow_celery_kit.controller.ranges import Ranges
+from airflow_celery_kit.guards import install
 from tests.contract.guards.conftest import breaker, limit
 
 ON_WHEELS_ALONE = True
@@ -71,6 +72,18 @@ def test_a_file_is_in_force_when_it_changes_and_a_bad_one_changes_nothing(airflo
     guarding.path.write_text("")
     look(guarding, metadata)
     assert airflow.schedule(ids) == 1 and airflow.one("SELECT problem FROM kit.guard_file") == ""
+
+
+def test_tables_of_before_become_those_of_now(airflow, metadata, guarding):
+    airflow.query("ALTER TABLE kit.guard_file ADD COLUMN digest text NOT NULL DEFAULT ''")
+    airflow.query(
+        "CREATE OR REPLACE FUNCTION kit.guards_adopt() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 0'"
+    )
+    airflow.query(install.statements().replace("%", "%%"))
+    look(guarding, metadata)
+    assert airflow.query("SELECT what, problem FROM kit.guard_file") == [("limits.yaml", "")]
+    gone = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'kit' AND column_name = 'digest'"
+    assert airflow.one(gone) == 0 and airflow.one("SELECT kit.guards_adopt()") == 0
 
 
 REFUSE = """

@@ -1,15 +1,24 @@
 """What guards cost a scheduler, measured on a real PostgreSQL: nothing that shows without guards, little with them."""
 
 import contextlib
+import json
 import time
 from statistics import median
 
 import pytest
 
-from tests.contract.guards.conftest import limit
+from tests.contract.guards.conftest import breaker, limit
 
 ON_WHEELS_ALONE = True
 NUMBER = 10_000
+# Tasks that began before any guard was there, half of them not sent yet.
+UNDER_WAY = """
+ALTER TABLE task_instance DISABLE TRIGGER USER;
+INSERT INTO task_instance (dag_id, run_id, task_id, map_index, try_number, state, queue, pool)
+SELECT 'sales' || n %% 50, 'r1', 'load', n, 1, CASE WHEN n %% 2 = 0 THEN 'running' ELSE 'scheduled' END, 'default', 'default_pool'
+FROM generate_series(1, %s) AS n;
+ALTER TABLE task_instance ENABLE TRIGGER USER
+"""
 
 
 def seconds(airflow, number, times=3, where="true"):
@@ -53,3 +62,37 @@ def test_a_look_is_cheap_with_a_hundred_thousand_tasks_on_record(airflow, taken,
     spent = seconds(airflow, 0)
     print(f"{number} tasks held by a limit of {taken}: {spent:.3f} s a look, {spent / number * 1e6:.0f} µs each")
     assert spent < 2
+
+
+def test_what_began_before_its_guards_is_counted_in_rounds_that_stay_within_the_controller_s_second(airflow):
+    number, guards = 20_000, 6
+    airflow.query(UNDER_WAY, number)
+    rules = [limit(f"all{n}", slots=number) for n in range(guards - 1)] + [breaker()]
+    steps = [("SELECT kit.guards_apply(%s)", (json.dumps(rules),))] + [("SELECT kit.guards_adopt()", ())] * 100
+    spent = []
+    with contextlib.closing(airflow.connect("kit")) as connection:
+        for statement, values in steps:
+            with connection, connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = '1s'")
+                begun = time.perf_counter()
+                cursor.execute(statement, values)
+                spent.append(time.perf_counter() - begun)
+                cursor.execute("SELECT count(*) FROM kit.admitted")
+                if (counted := cursor.fetchone()[0]) == number * guards:
+                    break
+    print(f"{number} tasks, {guards} guards: {len(spent)} rounds, the longest {max(spent):.2f} s")
+    assert counted == number * guards
+
+
+def test_an_operator_waits_for_no_taking_back_of_thousands(airflow):
+    airflow.guards(limit(slots=20_000))
+    airflow.query(UNDER_WAY, 20_000)
+    begun = time.perf_counter()
+    taken = airflow.one("SELECT kit.guard_suspend('limit crm-db', 'anna', 'x')")
+    print(f"{taken} of 10000 taken back at once, after {time.perf_counter() - begun:.2f} s")
+    rounds = 0
+    while airflow.query("SELECT FROM task_instance WHERE state = 'scheduled' LIMIT 1"):
+        airflow.query("SELECT kit.guards_ring()")
+        rounds += 1
+    assert 0 < taken < 10_000 and rounds < 30
+    assert airflow.one("SELECT count(*) FROM task_instance WHERE state = 'running'") == 10_000

@@ -2,9 +2,22 @@
 
 import pytest
 
+from airflow_celery_kit.guards import install
 from tests.contract.guards.conftest import breaker, limit
 
 ON_WHEELS_ALONE = True
+ACTIVE = "'scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input'"
+
+
+def test_what_holds_a_slot_is_said_once_and_costs_no_call(airflow):
+    assert install.statements().count("'awaiting_input'") == 1
+    airflow.tasks(2000)
+    airflow.query("ANALYZE task_instance")
+    plans = [
+        airflow.query(f"EXPLAIN (COSTS off) SELECT id FROM task_instance WHERE {condition}")
+        for condition in (f"state IN ({ACTIVE})", "kit.guard_active(state)")
+    ]
+    assert plans[0] == plans[1] and "Index" in str(plans[0])
 
 
 def test_a_paused_dag_keeps_no_slot_and_no_probe(airflow):

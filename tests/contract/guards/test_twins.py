@@ -38,66 +38,70 @@ def connection(airflow):
         yield made
 
 
-def machine_on(connection, ids):  # noqa: C901
-    """A state machine that drives both twins."""
+class Twins(RuleBasedStateMachine):
+    """A breaker of the core's beside one of PostgreSQL's; a test gives it a connection and tasks."""
 
-    class Twins(RuleBasedStateMachine):
-        def __init__(self):
-            super().__init__()
-            connection.rollback()
-            self.cursor = connection.cursor()
-            self.cursor.execute("INSERT INTO kit.breaker (guard, token) VALUES (%s, '')", (WHICH,))
-            self.twin, self.at, self.active = Breaker(TERMS), 0.0, set()
+    connection, ids = None, ()
 
-        def sql(self, statement, *values):
-            self.cursor.execute(statement, values)
-            return self.cursor.fetchone()
+    def __init__(self):
+        super().__init__()
+        self.connection.rollback()
+        self.cursor = self.connection.cursor()
+        self.cursor.execute("INSERT INTO kit.breaker (guard, token) VALUES (%s, '')", (WHICH,))
+        self.twin, self.at, self.active = Breaker(TERMS), 0.0, set()
 
-        @rule(seconds=some.sampled_from([0.5, 7.0, 30.0, 61.0, 400.0, 2000.0]))
-        def time_passes(self, seconds):
-            self.at += seconds
+    def sql(self, statement, *values):
+        """The first row of what a statement finds."""
+        self.cursor.execute(statement, values)
+        return self.cursor.fetchone()
 
-        @rule(task=some.sampled_from(ids))
-        def a_task_asks(self, task):
-            said = self.twin.ask(task, self.at, self.twin.probe in self.active)
-            assert self.sql("SELECT kit.breaker_ask(%s, '', %s::uuid, %s)", WHICH, task, moment(self.at)) == (said,)
-            if said in ("closed", "probe"):
-                self.active.add(task)
-                self.cursor.execute(QUIETLY, {"state": "running", "task": task})
-                if said == "probe":
-                    self.twin.begin_probe(task)
-                    self.sql("SELECT kit.breaker_probe(%s, '', %s::uuid, %s)", WHICH, task, moment(self.at))
+    @rule(seconds=some.sampled_from([0.5, 7.0, 30.0, 61.0, 400.0, 2000.0]))
+    def time_passes(self, seconds):
+        """Nothing happens for a while."""
+        self.at += seconds
 
-        @precondition(lambda self: self.active)
-        @rule(data=some.data(), became=some.sampled_from(["worked", "broke", "broke", "left"]))
-        def a_task_ends(self, data, became):
-            task = data.draw(some.sampled_from(sorted(self.active)))
-            self.active.discard(task)
-            self.cursor.execute(QUIETLY, {"state": None, "task": task})
-            self.twin.heard(task, became, self.at)
-            self.sql("SELECT kit.breaker_heard(%s, '', %s::uuid, %s, %s)", WHICH, task, became, moment(self.at))
+    @rule(data=some.data())
+    def a_task_asks(self, data):
+        """A task is let in by both or by none."""
+        task = data.draw(some.sampled_from(self.ids))
+        said = self.twin.ask(task, self.at, self.twin.probe in self.active)
+        assert self.sql("SELECT kit.breaker_ask(%s, '', %s::uuid, %s)", WHICH, task, moment(self.at)) == (said,)
+        if said in ("closed", "probe"):
+            self.active.add(task)
+            self.cursor.execute(QUIETLY, {"state": "running", "task": task})
+            if said == "probe":
+                self.twin.begin_probe(task)
+                self.sql("SELECT kit.breaker_probe(%s, '', %s::uuid, %s)", WHICH, task, moment(self.at))
 
-        @rule()
-        def a_person_trips_it(self):
-            self.twin.open(self.at)
-            self.sql("SELECT kit.breaker_open(%s, '', 'maintenance', 'anna', %s)", WHICH, moment(self.at))
-            assert self.sql("SELECT level FROM kit.guard_event ORDER BY seq DESC LIMIT 1") == (
-                self.twin.level(self.at),
-            )
+    @precondition(lambda self: self.active)
+    @rule(data=some.data(), became=some.sampled_from(["worked", "broke", "broke", "left"]))
+    def a_task_ends(self, data, became):
+        """Both hear of it."""
+        task = data.draw(some.sampled_from(sorted(self.active)))
+        self.active.discard(task)
+        self.cursor.execute(QUIETLY, {"state": None, "task": task})
+        self.twin.heard(task, became, self.at)
+        self.sql("SELECT kit.breaker_heard(%s, '', %s::uuid, %s, %s)", WHICH, task, became, moment(self.at))
 
-        @invariant()
-        def they_are_one(self):
-            state, probe, openings, until, failed = self.sql(KNOWN, WHICH)
-            wanted = moment(self.twin.until) if self.twin.state == "open" else until
-            assert (state, probe, openings, until, failed) == (
-                self.twin.state, self.twin.probe, self.twin.openings, wanted, len(self.twin.failed_at))  # fmt: skip
+    @rule()
+    def a_person_trips_it(self):
+        """It is as loud in both."""
+        self.twin.open(self.at)
+        self.sql("SELECT kit.breaker_open(%s, '', 'maintenance', 'anna', %s)", WHICH, moment(self.at))
+        assert self.sql("SELECT level FROM kit.guard_event ORDER BY seq DESC LIMIT 1") == (self.twin.level(self.at),)
 
-    return Twins
+    @invariant()
+    def they_are_one(self):
+        """Whatever is known of one is known of the other."""
+        state, probe, openings, until, failed = self.sql(KNOWN, WHICH)
+        wanted = moment(self.twin.until) if self.twin.state == "open" else until
+        assert (state, probe, openings, until, failed) == (
+            self.twin.state, self.twin.probe, self.twin.openings, wanted, len(self.twin.failed_at))  # fmt: skip
 
 
 def test_a_breaker_is_that_of_the_core(airflow, connection):
     ids = airflow.tasks(6)
-    run_state_machine_as_test(machine_on(connection, ids), settings=LIGHT)
+    run_state_machine_as_test(type("TwinsHere", (Twins,), {"connection": connection, "ids": ids}), settings=LIGHT)
     connection.rollback()
 
 

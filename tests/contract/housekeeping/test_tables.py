@@ -44,23 +44,19 @@ def a_run(
     )
     (version,) = house.query("SELECT id FROM dag_version WHERE dag_id = %s LIMIT 1", dag)[0]
     for at, word in enumerate(tasks):
-        task = house.add(
-            "task_instance",
-            dag_id=dag,
-            run_id=run,
-            task_id=f"t{at}",
-            state=word,
-            dag_version_id=version,
-            map_index=-1,
-            try_number=1,
-            days_start_date=days,
-        )
-        house.add(
-            "xcom", dag_run_id=id_, dag_id=dag, run_id=run, task_id=f"t{at}", map_index=-1, key="k", days_timestamp=days
-        )
-        house.add("task_reschedule", ti_id=task, days_start_date=days)
-        house.add("rendered_task_instance_fields", dag_id=dag, run_id=run, task_id=f"t{at}", map_index=-1)
+        a_task(house, id_, dag, run, f"t{at}", word, version, days)
     return run
+
+
+def a_task(
+    house: House, run_id: str, dag: str, run: str, task: str, state: str | None, version: str, days: float
+) -> None:
+    """A task of a run, with all that a task leaves."""
+    names = {"dag_id": dag, "run_id": run, "task_id": task, "map_index": -1}
+    id_ = house.add("task_instance", **names, state=state, dag_version_id=version, try_number=1, days_start_date=days)
+    house.add("xcom", dag_run_id=run_id, **names, key="k", days_timestamp=days)
+    house.add("task_reschedule", ti_id=id_, days_start_date=days)
+    house.add("rendered_task_instance_fields", **names)
 
 
 def runs(house: House, table: str = "dag_run") -> set[str]:
