@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from airflow_celery_kit.core.health import Cause, Finding, State
-from airflow_celery_kit.health.anew import TOLD_SECONDS
+from airflow_celery_kit.health.anew import TOLD_SECONDS, Anew
 from airflow_celery_kit.health.check import Check
 
 LEASE_LATE_SECONDS = 10.0
 LOOK_LATE_SECONDS = 30.0
 # Where nobody has looked yet, nothing is late.
 QUERY = """
-SELECT holder, follows, extract(epoch FROM clock_timestamp() - taken_at)::float8, extract(epoch FROM clock_timestamp() - expires_at)::float8,
+SELECT holder, token, follows, extract(epoch FROM clock_timestamp() - taken_at)::float8, extract(epoch FROM clock_timestamp() - expires_at)::float8,
        coalesce((SELECT extract(epoch FROM clock_timestamp() - at) FROM kit.seen WHERE what = 'queues'), 0)::float8
 FROM kit.lease WHERE name = 'repair'
 """
@@ -23,6 +23,8 @@ class Controller(Check):
     name = "controller"
     needs = ("metadata",)
     hangs = State.DEGRADED
+    # What stands in the lease has happened.
+    confirm = 1
     causes: ClassVar = {
         "nobody": Cause(
             State.UNHEALTHY,
@@ -41,16 +43,21 @@ class Controller(Check):
         ),
     }
 
+    def __init__(self) -> None:
+        self.anew = Anew()
+
     def look(self, metadata: Any) -> Iterable[Finding]:
         """Return one finding."""
         with metadata, metadata.cursor() as cursor:
             cursor.execute(QUERY)
-            holder, follows, led, late, age = cursor.fetchone()
+            holder, token, follows, led, late, age = cursor.fetchone()
+        anew = self.anew.is_anew(self.name, token, expected=not follows)
         if age > LOOK_LATE_SECONDS:
             return [self.ill("blind", f"the last look is {age:.0f} s old")]
         if late > LEASE_LATE_SECONDS:
             return [self.ill("nobody", f"the lease of {holder or 'nobody'} ended {late:.0f} s ago")]
-        if follows and led < TOLD_SECONDS:
+        # Who has just begun to look knows no leader of before.
+        if anew or (follows and led < TOLD_SECONDS):
             return [
                 self.ill("anew", f"{holder} leads since {led:.0f} s ago, {follows} did before and ended without a word")
             ]

@@ -123,6 +123,17 @@ def test_a_leader_that_follows_one_that_died_is_told_and_one_that_was_given_the_
     assert found(Controller())["controller"].state == State.HEALTHY
 
 
+def test_a_change_of_leaders_is_told_also_by_a_look_that_comes_late(found, measured, later):
+    check, first, second = Controller(), *(Lease(Connections().metadata, "repair", name) for name in ("one", "two"))
+    assert first.hold() and found(check)["controller"].state == State.HEALTHY
+    measured.query("UPDATE kit.lease SET expires_at = now() - interval '1 s'", **METADATA)
+    assert second.hold()
+    measured.query("UPDATE kit.lease SET taken_at = now() - interval '20 s'", **METADATA)
+    assert found(check)["controller"].state == found(check)["controller"].state == State.DEGRADED
+    later()
+    assert found(check)["controller"].state == State.HEALTHY
+
+
 def test_a_leader_that_restarts_without_a_word_under_its_name_is_told(found):
     before, after = (Lease(Connections().metadata, "repair", "one") for _ in range(2))
     assert before.hold() and after.hold()
