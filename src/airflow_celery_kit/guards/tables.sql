@@ -63,11 +63,12 @@ CREATE OR REPLACE FUNCTION kit.guard_active(state text) RETURNS boolean LANGUAGE
     SELECT state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input')
 $$;
 
--- Runs of tasks that wait, the longest wait first.
+-- Runs of tasks that wait, the longest wait first; of thousands that wait the first few hundred are looked at, because it is done at each end of a task.
 CREATE OR REPLACE FUNCTION kit.wake_held(which text, whose text, most integer) RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('kit_wake', dag_id || E'\n' || run_id) FROM (
-        SELECT dag_id, run_id FROM kit.held WHERE guard = which AND (whose IS NULL OR token = whose)
-        GROUP BY dag_id, run_id ORDER BY min(since) LIMIT most
+        SELECT dag_id, run_id FROM (
+            SELECT dag_id, run_id, since FROM kit.held WHERE guard = which AND (whose IS NULL OR token = whose) ORDER BY since LIMIT 500
+        ) AS first GROUP BY dag_id, run_id ORDER BY min(since) LIMIT most
     ) AS waiting
 $$;
 

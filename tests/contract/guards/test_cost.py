@@ -8,6 +8,7 @@ from statistics import median
 import pytest
 
 from tests.contract.guards.conftest import breaker, limit
+from tests.slack import PATIENCE
 
 ON_WHEELS_ALONE = True
 NUMBER = 10_000
@@ -38,12 +39,16 @@ def seconds(airflow, number, times=3, where="true"):
 
 def test_without_guards_it_costs_nothing_that_shows(airflow):
     airflow.tasks(NUMBER)
-    airflow.query("ALTER TABLE task_instance DISABLE TRIGGER kit_hold_guarded")
-    try:
-        without = seconds(airflow, NUMBER)
-    finally:
-        airflow.query("ALTER TABLE task_instance ENABLE TRIGGER kit_hold_guarded")
-    there = seconds(airflow, NUMBER)
+    pairs = []
+    # In turns, and the best of each: others use the machine, too.
+    for _ in range(5):
+        airflow.query("ALTER TABLE task_instance DISABLE TRIGGER kit_hold_guarded")
+        try:
+            without = seconds(airflow, NUMBER, times=1)
+        finally:
+            airflow.query("ALTER TABLE task_instance ENABLE TRIGGER kit_hold_guarded")
+        pairs.append((without, seconds(airflow, NUMBER, times=1)))
+    without, there = map(min, zip(*pairs, strict=True))
     print(f"{NUMBER} rows: {without:.3f} s without the trigger, {there:.3f} s with it and no guard")
     assert there - without < max(0.15, 0.5 * without)
 
@@ -61,7 +66,7 @@ def test_a_look_is_cheap_with_a_hundred_thousand_tasks_on_record(airflow, taken,
     assert airflow.schedule(ids[taken:]) == 0
     spent = seconds(airflow, 0)
     print(f"{number} tasks held by a limit of {taken}: {spent:.3f} s a look, {spent / number * 1e6:.0f} µs each")
-    assert spent < 2
+    assert spent < 2 * PATIENCE
 
 
 def test_what_began_before_its_guards_is_counted_in_rounds_that_stay_within_the_controller_s_second(airflow):
@@ -73,7 +78,7 @@ def test_what_began_before_its_guards_is_counted_in_rounds_that_stay_within_the_
     with contextlib.closing(airflow.connect("kit")) as connection:
         for statement, values in steps:
             with connection, connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = '1s'")
+                cursor.execute(f"SET LOCAL statement_timeout = '{PATIENCE:.0f}s'")
                 begun = time.perf_counter()
                 cursor.execute(statement, values)
                 spent.append(time.perf_counter() - begun)
