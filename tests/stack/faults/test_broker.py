@@ -207,10 +207,12 @@ def test_a_scheduler_that_starts_without_a_broker_waits_for_it(evidence: Evidenc
     wait_for("another scheduler", lambda: another(stack, SCHEDULER, before), 60)
     new = inject.main_process(stack, SCHEDULER).pid
     evidence.struck(not answers(stack), "a scheduler that started without a broker")
-    wait_due(load)
-    time.sleep(10)
-    assert load.receipts("start") == []
-    stack.start_instance(BROKER)
+    with told(evidence, "broker", "Unhealthy") as watch:
+        wait_due(load)
+        time.sleep(10)
+        await_told(watch)
+        assert load.receipts("start") == []
+        stack.start_instance(BROKER)
     load.wait_ended()
     load.assert_undisturbed()
     assert inject.main_process(stack, SCHEDULER).pid == new, "it must never have given up"
@@ -227,12 +229,14 @@ def test_a_worker_that_starts_without_a_broker_waits_for_it(evidence: Evidence) 
     new = wait_for("another process of the worker", lambda: another(stack, worker, before), 60)
     evidence.struck(not answers(stack), "a worker that started without a broker")
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
-    if not evidence.is_stock:
-        said = lambda: stack.log(worker, 20)  # noqa: E731
-        wait_for("its word that it waits", lambda: "the worker waits: broker" in said(), 60, said)
-    assert load.receipts("start") == []
-    stack.start_instance(BROKER)
-    at = time.time()
+    with told(evidence, "broker", "Unhealthy") as watch:
+        if not evidence.is_stock:
+            said = lambda: stack.log(worker, 20)  # noqa: E731
+            wait_for("its word that it waits", lambda: "the worker waits: broker" in said(), 60, said)
+        await_told(watch)
+        assert load.receipts("start") == []
+        stack.start_instance(BROKER)
+        at = time.time()
     wait_for("the worker", lambda: load.receipts("start"), 120, load.states)
     evidence.measure("consuming after the broker's return", load.receipts("start")[0]["at"] - at, at_most=60)
     assert stack.instance(worker)["pid"] == new, "it must never have given up"
