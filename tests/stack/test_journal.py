@@ -1,7 +1,6 @@
 """Runs in: stack tests; what is on record of tasks and workflows, and what people do to them (F3, F5, F7, F8, F10, R3, R4)."""
 
 import json
-import re
 import time
 from collections import Counter
 from typing import Any
@@ -66,29 +65,6 @@ def test_a_task_s_story_is_whole(stack: Stack, told: dict[str, Any]) -> None:
     assert known["input"]["fields"]["op_args"] and len(known["input"]["hash"]) == 64
     assert known["worker"] in stack.registered() and known["message"] and known["queue"] == "default"
     assert [hop["hop"] for hop in known["hops"]][-3:] == ["waiting in the broker", "starting", "running"]
-
-
-def test_what_a_task_counts_itself_is_counted_also_in_its_last_moment(stack: Stack, told: dict[str, Any]) -> None:
-    attempts = [one["id"] for one in records(stack, run_id=told["run_id"], task_id="stumbles")]
-    assert len(attempts) == 2
-    for id in attempts:
-        wait_for("all that it counted", lambda id=id: steps(stack, id) == 5, 20, lambda id=id: steps(stack, id))
-
-    def scraped() -> float:
-        found = re.findall(
-            r'^kit_user_told_steps_total\{dag_id="told",foot="left"\} (.*)$',
-            stack.api.http.get("/kit/v1/metrics").text,
-            re.MULTILINE,
-        )
-        return float(found[0]) if found else 0.0
-
-    assert wait_for("them in the metrics", lambda: scraped() >= 10, 40, scraped) and scraped() % 5 == 0
-
-
-def steps(stack: Stack, id: str) -> float:
-    """How much an attempt has counted, in its events."""
-    events = stack.api.kit(f"/tasks/{id}/events")["events"]
-    return sum(one["value"] for event in events if event["kind"] == "metric" for one in event["facts"]["series"])
 
 
 def kinds(stack: Stack, id: str) -> list[str]:
