@@ -1,6 +1,7 @@
 """Runs in: stack tests; what is on record of tasks and workflows, and what people do to them (F3, F5, F7, F8, F10, R3, R4)."""
 
 import json
+import re
 import time
 from collections import Counter
 from typing import Any
