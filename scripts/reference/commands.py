@@ -17,7 +17,7 @@ ARGUMENTS = {
     "run_id": "The run's id, or `latest` for the newest run on record.",
     "instance": "An instance such as `airflow-worker-2`, or a service that has one instance only.",
     "instances": "Services or instances; all of them when left out.",
-    "name": "A worker's name, as `kit workers list` shows it.",
+    "name": "Its name, as the command `list` of the same group shows it.",
     "named": "Workers such as `airflow-worker-2`, or services such as `airflow-worker`; every worker when left out.",
     "workers": "Number of airflow-worker instances; 0 is allowed.",
 }

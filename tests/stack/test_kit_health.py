@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from airflow_celery_kit import env_file
 from tests.stack.faults.health import ill, verdicts
 from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
@@ -12,7 +13,7 @@ from tests.stack.harness.wait import wait_for
 # What every stack of the kit is judged by.
 CHECKS = {
     "metadata-database", "results-database", "journal-database", "broker", "scheduler", "dag-processor", "triggerer", "api-server", "flower",
-    "controller", "workers", "canary", "clock", "secrets", "versions",
+    "controller", "workers", "canary", "deaths", "clock", "secrets", "versions",
 }  # fmt: skip
 
 
@@ -88,3 +89,35 @@ def test_without_an_api_server_or_a_controller_somebody_still_says(stack: Stack)
     finally:
         stack.start_instance("airflow-controller-1")
     whole(stack)
+
+
+OWN = """
+from airflow_celery_kit.core.health import Cause, State
+from airflow_celery_kit.health.check import Check
+
+
+class Moon(Check):
+    name, causes = "moon", {"far": Cause(State.DEGRADED, "it is far away", "wait")}
+
+    def look(self):
+        return [self.ill("far", "384,400 km")]
+"""
+
+
+@pytest.mark.last
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
+def test_a_check_of_one_s_own_is_in_force_after_up_and_what_is_unchanged_runs_on(stack: Stack) -> None:
+    (stack.root / "plugins" / "moon.py").write_text(OWN)
+    before = {one["name"]: one["pid"] for one in stack.instances()}
+    env_file.record(stack.settings, {"HEALTH_CHECKS": "moon.Moon"})
+    assert "these start anew with changed settings" in stack.kit("up").stderr
+    try:
+        wait_for(
+            "its verdict", lambda: ("moon", "moon", "Degraded", "384,400 km") in ill(stack), 60, lambda: ill(stack)
+        )
+    finally:
+        env_file.record(stack.settings, {"HEALTH_CHECKS": ""})
+        stack.kit("up")
+    after = {one["name"]: one["pid"] for one in stack.instances()}
+    assert [after[name] for name in ("postgres-1", "valkey-1")] == [before[name] for name in ("postgres-1", "valkey-1")]
+    assert after["airflow-controller-1"] != before["airflow-controller-1"]

@@ -113,7 +113,8 @@ def main(arguments: list[str]) -> int:
         print(problem, file=sys.stderr)  # noqa: T201
         return problem.exit_code
     except (psycopg2.Error, valkey.ValkeyError, OSError) as problem:
-        print(f"databases and broker cannot all be seen, see 'kit status': {str(problem).strip()}", file=sys.stderr)  # noqa: T201
+        said = " ".join(str(problem).split())
+        print(f"databases and broker cannot all be seen, see 'kit status': {said}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

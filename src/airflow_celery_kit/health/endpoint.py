@@ -30,7 +30,7 @@ class Endpoint(Check):
     """One request, `verb`, to `url`, and what its answer says of the `method` and `content_type` that tasks are about to use.
 
     `seconds` is how long looking up the name and answering may take together. `method` and `content_type` may be empty where nobody
-    needs to know. An address that begins with `http://` is Insecure unless `plain` says that this is meant.
+    needs to know. What answers at an address that begins with `http://` is Insecure unless `plain` says that this is meant.
     """
 
     verb = "OPTIONS"
@@ -53,7 +53,7 @@ class Endpoint(Check):
         "insecure": Cause(
             State.INSECURE,
             "its certificate is not valid, or the connection is not encrypted",
-            "do not send secrets there; have a valid certificate installed",
+            "do not send secrets there; have a valid certificate installed, or use `PlainEndpoint` where http is meant",
         ),
         "refused": Cause(State.DEGRADED, "it answers another status than 2xx", ASK),
         "slow": Cause(State.DEGRADED, f"it takes more than {NEARLY:.0%} of the time that it may take", ASK),
@@ -71,8 +71,6 @@ class Endpoint(Check):
 
     def look(self) -> Iterable[Finding]:
         """Return one finding."""
-        if self.url.scheme != "https" and not self.plain:
-            return [self.ill("insecure", f"{self.url.scheme}:// is not encrypted")]
         try:
             answer = ask(self.url, self.verb, self.seconds, self.context)
         except ssl.SSLError as problem:
@@ -81,7 +79,10 @@ class Endpoint(Check):
             ]
         except (OSError, HTTPException) as problem:
             return [self.ill("late", f"{type(problem).__name__}: {problem}")]
-        return [self.of(answer)]
+        found = self.of(answer)
+        if self.url.scheme != "https" and not self.plain and not found.state.fails:
+            return [self.ill("insecure", f"{self.url.scheme}:// is not encrypted; it answers {found.why}")]
+        return [found]
 
     def of(self, answer: Answer) -> Finding:
         """Return what follows from an answer: the worst."""
@@ -110,6 +111,12 @@ class Endpoint(Check):
             ),
         )
         return next((self.ill(cause, why) for cause, is_so, why in checks if is_so), self.well(said))
+
+
+class PlainEndpoint(Endpoint):
+    """One whose address begins with `http://` on purpose, as on a network of its own."""
+
+    plain = True
 
 
 def ask(url: SplitResult, verb: str, seconds: float, context: ssl.SSLContext | None) -> Answer:

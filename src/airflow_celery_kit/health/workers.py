@@ -15,7 +15,6 @@ LOST_SECONDS = 20.0
 FORGET_SECONDS = 1800.0
 GAP_SECONDS = 30.0
 LITTLE_MEMORY_SHARE, LITTLE_DISK_BYTES = 0.05, 256 << 20
-REPLACED = "its guard replaces it once it runs no task; see 'kit logs {worker}'"
 
 
 class Workers(Check):
@@ -35,6 +34,11 @@ class Workers(Check):
             State.UNHEALTHY,
             f"nothing was heard of it for {LOST_SECONDS:.0f} s, and it was not told to leave: dead, frozen, or cut off",
             "see its log; its guard or supervisor replaces it",
+        ),
+        "unserved": Cause(
+            State.UNHEALTHY,
+            "whoever took tasks from a queue is silent, and no other worker takes from it: its tasks wait",
+            "see the log of its worker; 'kit scale' starts others",
         ),
         "deaf": Cause(
             State.UNHEALTHY,
@@ -64,7 +68,7 @@ class Workers(Check):
         "anew": Cause(
             State.DEGRADED,
             "it was started anew after the one before had ended without a word: what that one ran is run again",
-            "see why in 'kit logs {worker}'; SIGKILL without a word of anybody is often the kernel, for memory",
+            "see why in its log; SIGKILL without a word of anybody is often the kernel, for memory",
         ),
         "drained": Cause(State.DEGRADED, "all workers were told to take no task", "'kit workers resume'"),
     }
@@ -73,6 +77,7 @@ class Workers(Check):
         self.seen: dict[str, float] = {}
         self.looked = 0.0
         self.anew = Anew()
+        self.queues: dict[str, set[str]] = {}
 
     def remember(self, subjects: Collection[str]) -> None:
         """Expect the workers that another controller knew."""
@@ -86,6 +91,8 @@ class Workers(Check):
         yield from (self.ill("lost", f"last heard of {seconds:.0f} s ago", name) for name, seconds in lost.items())
         if not reports:
             yield self.ill("nobody", "no worker reports")
+        elif unserved := self._unserved(reports):
+            yield self.ill("unserved", f"no worker takes from {', '.join(unserved)}")
         elif all(said.get("drained") for said in reports.values()):
             yield self.ill("drained", f"{len(reports)} of {len(reports)} take no task")
         else:
@@ -105,6 +112,12 @@ class Workers(Check):
                 del self.seen[name]
         silent = {name: now - at for name, at in self.seen.items() if name not in reports}
         return {name: seconds for name, seconds in silent.items() if seconds >= LOST_SECONDS}
+
+    def _unserved(self, reports: Mapping[str, Any]) -> list[str]:
+        """Return the queues that only those were for who are silent now."""
+        self.queues |= {name: set(said.get("queues", ())) for name, said in reports.items()}
+        served = {queue for name in reports for queue in self.queues[name]}
+        return sorted({queue for name in self.seen for queue in self.queues.get(name, ())} - served)
 
     def of(self, name: str, said: Mapping[str, Any]) -> Finding:
         """Return what follows from a report; an older worker does not say everything."""

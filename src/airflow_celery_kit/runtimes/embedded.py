@@ -15,7 +15,7 @@ import psutil
 
 from airflow_celery_kit import env_file
 from airflow_celery_kit.errors import KitError, NotReadyError, NotRunningError
-from airflow_celery_kit.runtimes import leaving, log_files, ports, services
+from airflow_celery_kit.runtimes import changed, leaving, log_files, ports, services
 from airflow_celery_kit.runtimes.base import Instance, Say
 from airflow_celery_kit.runtimes.environment import LOOPBACK, broker, inherited
 from airflow_celery_kit.runtimes.servers import Servers
@@ -64,6 +64,8 @@ class Embedded:
         self._launch(say)
         self._start_servers(say)
         self._run_init(say)
+        if stale := changed.among(self.settings, set(self._running()) & set(self.expected())):
+            self._stop_all(stale, say, "these start anew with changed settings")
         say("starting Airflow")
         for instance in self.expected():
             self.supervision.start(instance)

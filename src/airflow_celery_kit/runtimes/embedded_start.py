@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from airflow_celery_kit.runtimes import orphans, services
+from airflow_celery_kit.runtimes import changed, orphans, services
 from airflow_celery_kit.runtimes.environment import inherited
 from airflow_celery_kit.service_log import for_airflow
 from airflow_celery_kit.settings import Settings
@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> None:
     environment = services.environment_of(settings, instance, inherited(os.environ))
     environment = for_airflow(environment) | environment
     command = services.command_of(settings, instance)
+    changed.note(settings, instance)
     os.execvpe(command[0], command, environment)
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from airflow_celery_kit.core.health import State
-from airflow_celery_kit.health.endpoint import Endpoint
+from airflow_celery_kit.health.endpoint import Endpoint, PlainEndpoint
 from airflow_celery_kit.health.reachable import Reachable
 from tests.contract.servers import free_ports
 
@@ -133,6 +133,8 @@ def test_a_certificate_is_looked_at(tmp_path):
 def test_what_is_not_encrypted_is_insecure_unless_that_is_meant():
     with server() as port:
         assert look(Endpoint("shop", f"http://127.0.0.1:{port}/")).state == State.INSECURE
+        assert look(PlainEndpoint("shop", f"http://127.0.0.1:{port}/")).state != State.INSECURE
+    assert look(Endpoint("shop", f"http://127.0.0.1:{port}/")).state == State.UNHEALTHY, "nobody listens there any more"
 
 
 def test_a_database_is_reached_or_not(measured):

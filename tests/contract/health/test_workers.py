@@ -65,6 +65,20 @@ def test_who_falls_silent_is_lost_and_who_left_as_told_is_not(found, reports, me
     assert found(check)["dies"].state == State.HEALTHY
 
 
+def test_a_queue_whose_only_worker_is_silent_is_named_at_once_and_one_that_was_told_to_leave_is_not(
+    found, reports, measured
+):
+    check = Workers()
+    reports("one", queues=["default", "shared"])
+    reports("two", queues=["heavy", "shared"])
+    assert found(check)["workers"].state == State.HEALTHY
+    measured.valkey.delete("kit:worker:one")
+    one = found(check)["workers"]
+    assert (one.state, one.vital, one.why) == (State.UNHEALTHY, False, "no worker takes from default")
+    measured.valkey.set(f"{LEFT_KEY}one", "told", ex=60)
+    assert found(check)["workers"].state == State.HEALTHY
+
+
 def test_a_broker_that_was_away_makes_no_worker_lost(found, reports, monkeypatch):
     check, clock = Workers(), [1000.0]
     monkeypatch.setattr("airflow_celery_kit.health.workers.time.monotonic", lambda: clock[0])
