@@ -16,6 +16,7 @@ import valkey
 from airflow_celery_kit import dag_runs
 from airflow_celery_kit import status as look
 from airflow_celery_kit.clients import Airflow, registered_workers
+from airflow_celery_kit.controller.broker import is_canary
 from airflow_celery_kit.runtimes import docker_engine
 from airflow_celery_kit.runtimes.choose import RUNTIMES
 from airflow_celery_kit.runtimes.environment import LOOPBACK
@@ -215,10 +216,10 @@ class Stack:
         )
 
     def waiting(self, queue: str = "default") -> int:
-        """Return how many messages wait in a queue, whatever their priority."""
+        """Return how many tasks wait in a queue, whatever their priority; health's canary, which waits as they do, is none."""
         lists = [f"{queue}{SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS]
         broker = self.broker()
-        return sum(broker.llen(name) for name in lists)
+        return sum(not is_canary(raw) for name in lists for raw in broker.lrange(name, 0, -1))
 
     def sql(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, committed at once."""
