@@ -108,7 +108,7 @@ class Moon(Check):
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_a_check_of_one_s_own_is_in_force_after_up_and_what_is_unchanged_runs_on(stack: Stack) -> None:
     (stack.root / "plugins" / "moon.py").write_text(OWN)
-    before = {one["name"]: one["pid"] for one in stack.instances()}
+    before = {one["instance"]: one["pid"] for one in stack.instances()}
     env_file.record(stack.settings, {"HEALTH_CHECKS": "moon.Moon"})
     assert "these start anew with changed settings" in stack.kit("up").stderr
     try:
@@ -118,6 +118,6 @@ def test_a_check_of_one_s_own_is_in_force_after_up_and_what_is_unchanged_runs_on
     finally:
         env_file.record(stack.settings, {"HEALTH_CHECKS": ""})
         stack.kit("up")
-    after = {one["name"]: one["pid"] for one in stack.instances()}
+    after = {one["instance"]: one["pid"] for one in stack.instances()}
     assert [after[name] for name in ("postgres-1", "valkey-1")] == [before[name] for name in ("postgres-1", "valkey-1")]
     assert after["airflow-controller-1"] != before["airflow-controller-1"]
