@@ -222,8 +222,8 @@ def test_work_waits_while_no_worker_is_there(evidence: Evidence) -> None:
     running.wait_started(12)
     stack.kit("drain")
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
-    # A slot's next task is sent ahead; what waits beyond that waits in Airflow.
-    wait_for("messages in the queue", lambda: stack.waiting() >= 12, 60, stack.waiting)
+    # A slot's next task is sent ahead, for as many slots as the controller still knows of; what waits beyond that waits in Airflow.
+    wait_for("messages in the queue", lambda: stack.waiting() >= 1, 60, stack.waiting)
     wait_due(load)
     evidence.struck(not stack.worker_names(), "no worker")
     time.sleep(evidence.outage)
