@@ -67,7 +67,7 @@ def fill(server: Server) -> float:
     """Put everything on record and count it up; return the seconds of PostgreSQL's CPU for each ended attempt."""
     server.query(SEEN, 0, look())
     with (
-        closing(psycopg2.connect(server.address("postgres", "kit"))) as connection,
+        closing(psycopg2.connect(server.stack.address("postgres", "kit"))) as connection,
         connection,
         connection.cursor() as cursor,
     ):
@@ -75,7 +75,7 @@ def fill(server: Server) -> float:
         cursor.execute(FILL, {"tasks": TASKS, "dags": DAGS, "queues": QUEUES, "open": OPEN})
         cursor.execute(NOTE)
     server.query("VACUUM ANALYZE journal.task", database="kit")
-    with closing(psycopg2.connect(server.address("kit", "kit"))) as connection:
+    with closing(psycopg2.connect(server.stack.address("kit", "kit"))) as connection:
         backend = psutil.Process(connection.info.backend_pid)
         before = seconds_of(backend)
         while counting.count_up(connection, counting.DAGS_DEFAULT):
@@ -107,7 +107,7 @@ def cost_of_notes(server: Server) -> tuple[float, float]:
     found = {}
     for verb in ("ENABLE", "DISABLE", "ENABLE", "DISABLE"):
         server.query(f"ALTER TABLE journal.event {verb} TRIGGER note_events", database="kit")
-        sink = Sink(server.address("journal_scheduler", "kit"))
+        sink = Sink(server.stack.address("journal_scheduler", "kit"))
         sink.write([json.dumps(one) for one in whole(Life())], list)
         backend = psutil.Process(sink.connection.info.backend_pid)
         lives = [whole(Life(at=time.time())) for _ in range(WRITTEN)]
