@@ -147,12 +147,16 @@ def main(arguments: list[str]) -> int:
         except ConfigurationError as problem:
             print(problem, file=sys.stderr)  # noqa: T201
             return os.EX_CONFIG
-        health.Loop(health.from_environment(os.environ, say)).start()
+        judge = health.Loop(health.from_environment(os.environ, say))
+        judge.start()
         pause = float(os.environ.get("KIT_LOOK_SECONDS") or LOOK_SECONDS)
         try:
             run(Controller(beside=Beside(chores(ordering, say), say)), Path(os.environ["KIT_BEAT_FILE"]), pause)
-        finally:
+        except SystemExit:
+            # Told to end; what ends by a mistake of its own leaves its lease as the dead do.
+            judge.over.set()
             leave()
+            raise
     try:
         once("--act" in arguments)
     except AWAY as problem:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import psycopg2
@@ -109,6 +109,7 @@ class Loop:
     token: int | None = None
     asked: float = float("-inf")
     written: float = float("-inf")
+    over: Event = field(default_factory=Event)
 
     def turn(self, now: float, at: float) -> None:
         """Look and write while this controller leads. Raises psycopg2.Error where the database is away; it has looked then."""
@@ -143,8 +144,8 @@ class Loop:
         self.token = lease.token
 
     def run(self) -> None:
-        """Turn for ever."""
-        while True:
+        """Turn until it is over: a process that ends must not take its lease again."""
+        while not self.over.is_set():
             try:
                 self.turn(time.monotonic(), time.time())
             except psycopg2.Error:
@@ -152,7 +153,7 @@ class Loop:
             except Exception as problem:
                 self.health.say("fails", what=WHAT, reason=f"{type(problem).__name__}: {problem}")
                 self.connections.drop()
-            time.sleep(self.pause())
+            self.over.wait(self.pause())
 
     def start(self) -> None:
         """Turn for ever in a thread of its own."""

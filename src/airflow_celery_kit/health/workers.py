@@ -14,6 +14,8 @@ LOST_SECONDS = 20.0
 # A worker that does not come back under its name is forgotten.
 FORGET_SECONDS = 1800.0
 GAP_SECONDS = 30.0
+# Between two looks while the broker answers; after a longer time workers may still be on their way back to it.
+STEADY_SECONDS = 15.0
 LITTLE_MEMORY_SHARE, LITTLE_DISK_BYTES = 0.05, 256 << 20
 
 
@@ -86,12 +88,14 @@ class Workers(Check):
     def look(self, broker: Any) -> Iterable[Finding]:
         """Return a finding for each worker, and one for all of them."""
         reports = broker.reports()
-        lost = self._lost(reports, broker, time.monotonic())
+        now = time.monotonic()
+        steady, lost = now - self.looked < STEADY_SECONDS, self._lost(reports, broker, now)
+        unserved = self._unserved(reports)
         yield from (self.of(name, said) for name, said in reports.items())
         yield from (self.ill("lost", f"last heard of {seconds:.0f} s ago", name) for name, seconds in lost.items())
         if not reports:
             yield self.ill("nobody", "no worker reports")
-        elif unserved := self._unserved(reports):
+        elif unserved and steady:
             yield self.ill("unserved", f"no worker takes from {', '.join(unserved)}")
         elif all(said.get("drained") for said in reports.values()):
             yield self.ill("drained", f"{len(reports)} of {len(reports)} take no task")
@@ -115,9 +119,10 @@ class Workers(Check):
 
     def _unserved(self, reports: Mapping[str, Any]) -> list[str]:
         """Return the queues that only those were for who are silent now."""
-        self.queues |= {name: set(said.get("queues", ())) for name, said in reports.items()}
+        known = {name: self.queues.get(name, set()) for name in self.seen}
+        self.queues = known | {name: set(said.get("queues", ())) for name, said in reports.items()}
         served = {queue for name in reports for queue in self.queues[name]}
-        return sorted({queue for name in self.seen for queue in self.queues.get(name, ())} - served)
+        return sorted({queue for name in self.seen for queue in self.queues[name]} - served)
 
     def of(self, name: str, said: Mapping[str, Any]) -> Finding:
         """Return what follows from a report; an older worker does not say everything."""

@@ -75,6 +75,9 @@ def test_a_queue_whose_only_worker_is_silent_is_named_at_once_and_one_that_was_t
     measured.valkey.delete("kit:worker:one")
     one = found(check)["workers"]
     assert (one.state, one.vital, one.why) == (State.UNHEALTHY, False, "no worker takes from default")
+    check.looked -= 20
+    assert found(check)["workers"].state == State.HEALTHY, "the broker was away: who is silent may be on its way back"
+    assert found(check)["workers"].state == State.UNHEALTHY
     measured.valkey.set(f"{LEFT_KEY}one", "told", ex=60)
     assert found(check)["workers"].state == State.HEALTHY
 
