@@ -114,10 +114,11 @@ USER 65534:0
 
 
 FROM base AS prometheus-local
-# Both programs need nothing else of Debian's package, which would start one.
-RUN cd /tmp && apt-get -q update && apt-get -q download prometheus && dpkg --extract prometheus_*.deb /tmp/package \
-    && cp /tmp/package/usr/bin/prometheus /tmp/package/usr/bin/promtool /usr/local/bin/ \
-    && rm -rf /tmp/package /tmp/prometheus_*.deb /var/lib/apt/lists/* \
+# The program needs nothing else of Debian's package, which would start one; the health check asks as in the image of the registry.
+RUN cd /tmp && apt-get -q update && apt-get -q download prometheus busybox \
+    && dpkg --extract prometheus_*.deb /tmp/package && dpkg --extract busybox_*.deb /tmp/package \
+    && cp /tmp/package/usr/bin/prometheus /tmp/package/usr/bin/busybox /usr/local/bin/ && ln -s busybox /usr/local/bin/wget \
+    && rm -rf /tmp/package /tmp/prometheus_*.deb /tmp/busybox_*.deb /var/lib/apt/lists/* \
     && mkdir /prometheus && chmod 0775 /prometheus
 VOLUME /prometheus
 EXPOSE 9090

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs in: your shell; gives a Debian machine Prometheus and promtool, with which scrapes and alerts are tested. What is there is left as it is.
 
-They are taken out of Debian's package, which as a whole would start one. `install_promtool.py FOLDER`, without which it is /usr/local/bin.
+They are taken out of Debian's packages, which as a whole would start one. `install_promtool.py FOLDER`, without which it is /usr/local/bin.
 """
 
 import os
@@ -17,7 +17,15 @@ if os.geteuid() == 0:
 from engine.commands import Failure, say
 from engine.packages import apt_get
 
-PROGRAMS = ("promtool", "prometheus")
+# Until Debian 12 the package of the first holds both.
+PROGRAMS = ("prometheus", "promtool")
+
+
+def extract(package, folder):
+    """Take a package apart in `folder`, which holds no other one of that name."""
+    apt_get("download", package)
+    (file,) = Path(folder).glob(f"{package}_*.deb")
+    subprocess.run(["dpkg", "--extract", file, folder], check=True)
 
 
 def main(folder="/usr/local/bin"):
@@ -29,10 +37,9 @@ def main(folder="/usr/local/bin"):
         if os.geteuid() == 0:
             apt_get("update")
         say("installing prometheus and promtool")
-        apt_get("download", "prometheus")
-        (package,) = Path(made).glob("prometheus_*.deb")
-        subprocess.run(["dpkg", "--extract", package, made], check=True)
         for name in PROGRAMS:
+            if not Path(made, "usr/bin", name).exists():
+                extract(name, made)
             shutil.copy2(Path(made, "usr/bin", name), folder)
     except (Failure, OSError, subprocess.CalledProcessError) as problem:
         sys.exit(f"install_promtool.py: {problem}")

@@ -27,7 +27,7 @@ def commands_page() -> str:
     """The command line."""
     intro = (
         "`kit` is in `.venv/bin`. It works on the checkout that the present folder lies in; `KIT_ROOT` names another. "
-        "Progress goes to standard error, results to standard output."
+        "Progress goes to standard error, results to standard output. In a pipe or a file no line wraps or is cut off."
     )
     parts = [f"## kit\n\n{options_table(kit)}", exit_codes()]
     parts += [command_part(name, command) for name, command in every(kit)]
@@ -64,6 +64,8 @@ def parameter_row(parameter: click.Parameter) -> tuple[str, str, str]:
     """One argument or option."""
     if isinstance(parameter, click.Option):
         shown = parameter.default if parameter.show_default else ""
+        if parameter.required:
+            return listed(parameter.opts), "required", parameter.help or ""
         variable = f" Environment variable: `{parameter.envvar}`." if parameter.envvar else ""
         return listed(parameter.opts), code(shown), f"{parameter.help}{variable}"
     return code(parameter.make_metavar(click.Context(kit))), "", ARGUMENTS[parameter.name or ""]

@@ -16,7 +16,8 @@ def settings_page() -> str:
         "be text are in `src/airflow_celery_kit/worker/celery_settings.py`; Flower's are in `config/flowerconfig.py`."
     )
     profiles = ((f"profiles/{name}.env", "=") for name in ("latency", "balanced", "economy"))
-    files = (("airflow.env", "="), *profiles, ("valkey.conf", " "), ("postgresql.conf", "="))
+    own = (("worker.env", "="), ("controller.env", "="))
+    files = (("airflow.env", "="), *own, *profiles, ("valkey.conf", " "), ("postgresql.conf", "="))
     sources = listed(f"config/{name}" for name, _ in files)
     return page("Settings", sources, intro, *(settings_of(*file) for file in files))
 

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_celery_kit import secret_files, status
+from airflow_celery_kit import check_names, secret_files, status
 from airflow_celery_kit.clients import Airflow
+from airflow_celery_kit.core.words import count
 from airflow_celery_kit.dag_runs import import_errors
 from airflow_celery_kit.errors import KitError
 from airflow_celery_kit.guards import limits_file
@@ -66,10 +67,13 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _limits(settings: Settings) -> Finding:
+    path = settings.root / "config" / "limits.yaml"
     try:
-        limits_file.load(settings.root / "config" / "limits.yaml")
+        limits_file.load(path)
     except KitError as problem:
         return Finding("limits", False, f"{problem}; until then what was in force stays so")
+    if unknown := limits_file.unknown_checks(path, check_names.known(settings)):
+        return Finding("limits", False, "\n".join(unknown))
     return Finding("limits", True, "config/limits.yaml can be used")
 
 
@@ -85,7 +89,9 @@ def _stack(settings: Settings, runtime: str | None) -> Iterator[Finding]:
     yield from (Finding("stack", False, f"{reason}; {reason.cure}") for reason in seen.reasons)
     if seen.ready:
         yield Finding(
-            "stack", True, f"{seen.runtime}: {len(seen.services)} parts healthy, {len(seen.workers)} workers registered"
+            "stack",
+            True,
+            f"{seen.runtime}: {count(len(seen.services), 'part')} healthy, {count(len(seen.workers), 'worker')} registered",
         )
         yield _dags(settings)
 

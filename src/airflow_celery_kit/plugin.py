@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_celery_kit.api.by_hand import ByHand
 from airflow_celery_kit.api.first_paint import FirstPaint
 from airflow_celery_kit.api.lazy import AtStart, Lazy
 from airflow_celery_kit.policies import strategies
@@ -30,4 +31,5 @@ class KitPlugin(AirflowPlugin):
     fastapi_root_middlewares: ClassVar[list[Any]] = [
         {"name": "airflow_celery_kit at start", "middleware": AtStart},
         {"name": "airflow_celery_kit first paint", "middleware": FirstPaint},
+        {"name": "airflow_celery_kit by hand", "middleware": ByHand},
     ]

@@ -11,6 +11,7 @@ from tests.benchmarks import charts, growth
 from tests.benchmarks.evidence import FOLDER, KIT, Line, Seen, at_least, beside, collect, load, median, more, ratio
 from tests.benchmarks.waits import BOUND_SECONDS
 from tests.benchmarks.workloads import WORKLOADS
+from tests.stack.faults.evidence import measured_on
 
 # Load, figure, what the ratio or value may be at most, and what it is meant to be.
 BARS = (
@@ -202,10 +203,9 @@ def missed(lines: list[Line]) -> list[str]:
 
 def page(lines: list[Line]) -> str:
     """Return the text of the page."""
-    machines = sorted({f"{line['machine']}; {line['date']}" for line in lines})
     grown = growth.table(lines)
     parts = [
-        INTRODUCTION, "Machine and date: " + " / ".join(machines) + ".", "", *when(lines), "", BARS_TEXT, "", *bars(lines), "",
+        INTRODUCTION, measured_on(lines), "", *when(lines), "", BARS_TEXT, "", *bars(lines), "",
         *missed(lines), PUBLISHED_TEXT, "", *charts.SECONDS.shown(lines),
         *section("Growth", GROWTH_TEXT, [*grown, "", *charts.GROWTH.shown(lines)] if grown else []),
         *section("Order of work", ORDER_TEXT, charts.ORDER.shown(lines)),

@@ -43,6 +43,21 @@ INSERT INTO journal.uncounted (noted_at, what, task)
 SELECT now() - interval '1 minute', 'end', id FROM journal.task WHERE completed_at IS NOT NULL
 """
 
+# The seconds of each scrape, the api-server's CPU seconds of one, how many samples and bytes it has.
+Scrapes = tuple[list[float], float, int, int]
+# As many metrics of tasks' own as are kept: names, series, and among these histograms (journal.add_user_metrics).
+OWN_NAMES = """
+INSERT INTO journal.user_metric
+SELECT 'own_' || n, CASE WHEN n < 20 THEN 'histogram' ELSE 'counter' END, now() FROM generate_series(0, 99) AS n
+"""
+OWN = """
+INSERT INTO journal.user_series (name, key, labels, value, buckets, at, used_at)
+SELECT name, n::text, jsonb_build_object('dag_id', 'dag_' || n %% 200, 'customer', n::text), n,
+    CASE WHEN kind = 'histogram' THEN array_fill(n::bigint, '{13}') END, 0, now()
+FROM generate_series(0, 1199) AS n JOIN journal.user_metric
+    ON name = 'own_' || CASE WHEN n < 200 THEN n %% 20 ELSE 20 + n %% 80 END
+"""
+
 
 def look() -> str:
     """Return what a controller sees of a stack of that size."""
@@ -83,8 +98,8 @@ def fill(server: Server) -> float:
         return (seconds_of(backend) - before) / TASKS
 
 
-def scrapes(server: Server) -> tuple[list[float], float, int, int]:
-    """Return the seconds of each scrape, the api-server's CPU of one, how many samples and bytes it has."""
+def scrapes(server: Server) -> Scrapes:
+    """Scrape again and again."""
     text = server.kit("/metrics").raise_for_status().text
     process, seen = psutil.Process(server.pid), []
     before = sum(map(seconds_of, [process, *process.children(recursive=True)]))
@@ -126,7 +141,14 @@ def whole(life: Life) -> list[dict]:
     return [*life.airflow("asked", "scheduled", "queued"), *said, *life.airflow("running", "success")]
 
 
-def page(seen: tuple[list[float], float, int, int], counted: float, notes: tuple[float, float]) -> str:
+def scrapes_with_own(server: Server) -> Scrapes:
+    """Return the same with as many metrics of tasks' own as the kit keeps."""
+    for statement in (OWN_NAMES, OWN):
+        server.query(statement, database="kit")
+    return scrapes(server)
+
+
+def page(seen: Scrapes, own: Scrapes, counted: float, notes: tuple[float, float]) -> str:
     """Return the page."""
     times, cpu, samples, size = seen
     rows = {
@@ -135,6 +157,9 @@ def page(seen: tuple[list[float], float, int, int], counted: float, notes: tuple
         "scrape, CPU of the api-server, ms": cpu * 1000,
         "samples of a scrape": samples,
         "size of a scrape, kB": size / 1000,
+        "with 1,000 series and 200 histograms of tasks' own, median, ms": statistics.median(own[0]) * 1000,
+        "with them, 95 of 100 within, ms (bar: 50)": p95(own[0]) * 1000,
+        "with them, samples of a scrape": own[2],
         "counting up, PostgreSQL's CPU for each ended attempt, ms": counted * 1000,
         "an attempt's events, PostgreSQL's CPU, ms": notes[0] * 1000,
         "the same without noting what is to be counted, ms": notes[1] * 1000,
@@ -160,10 +185,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "made") as server:
         counted = fill(server)
         seen = scrapes(server)
-        text = page(seen, counted, cost_of_notes(server))
+        own = scrapes_with_own(server)
+        text = page(seen, own, counted, cost_of_notes(server))
     PAGE.write_text(text)
     print(text)
-    return int(p95(seen[0]) > BAR_SECONDS)
+    return int(max(p95(seen[0]), p95(own[0])) > BAR_SECONDS)
 
 
 if __name__ == "__main__":

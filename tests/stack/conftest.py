@@ -97,7 +97,11 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if not kept:
         leaving(request.config).callback(started.remove)
     leaving(request.config).callback(show_wreck, request, started)
-    start(started, {"TRACES": "true", "OTLP_ENDPOINT": collector.endpoint} if runtime == "embedded" else {})
+    beside = {
+        "embedded": {"TRACES": "true", "OTLP_ENDPOINT": collector.endpoint},
+        "compose": {"COMPOSE_PROFILES": "heavy,prometheus"},
+    }
+    start(started, beside[runtime])
     return started
 
 
@@ -115,7 +119,7 @@ def start(fresh: Stack, knobs: dict[str, str]) -> None:
 def ports_from(first: int) -> dict[str, str]:
     """Return a free port for each knob, from `first` on."""
     chosen: dict[str, str] = {}
-    for knob in ("AIRFLOW_PORT", "FLOWER_PORT", "POSTGRES_PORT", "VALKEY_PORT"):
+    for knob in ("AIRFLOW_PORT", "FLOWER_PORT", "PROMETHEUS_PORT", "POSTGRES_PORT", "VALKEY_PORT"):
         chosen[knob] = str(ports.next_free(first, taken=frozenset(map(int, chosen.values()))))
     return chosen
 

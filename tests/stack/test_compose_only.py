@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import yaml
 
 from airflow_celery_kit.runtimes import docker_engine
 from tests.stack.harness.stack import Stack
+from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import copy_checkout
 
 CONFINED = "id -u; touch /probe 2>&1; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
@@ -45,6 +49,20 @@ def test_limits_restart_policy_and_log_rotation_reach_the_engine(compose: Stack)
         assert host["RestartPolicy"]["Name"] == wanted, name
         for bindings in (host["PortBindings"] or {}).values():
             assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}, name
+
+
+def test_prometheus_of_its_profile_scrapes_the_kit_and_watches_its_alerts(compose: Stack) -> None:
+    def ask(path: str, **query: str) -> Any:
+        address = f"http://127.0.0.1:{compose.settings['PROMETHEUS_PORT']}/api/v1/{path}"
+        return httpx.get(address, params=query).raise_for_status().json()["data"]
+
+    wait_for("a scrape", lambda: ask("query", query="sum(kit_queue_slots) > 0")["result"], 60, lambda: ask("targets"))
+    (target,) = ask("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    watched = {rule["name"]: rule["health"] for group in ask("rules")["groups"] for rule in group["rules"]}
+    written = yaml.safe_load((compose.root / "config/prometheus/alerts.yml").read_text())
+    assert set(watched) == {rule["alert"] for group in written["groups"] for rule in group["rules"]}
+    assert set(watched.values()) <= {"ok", "unknown"}, watched
 
 
 def test_valkey_keeps_an_append_only_file_and_evicts_nothing(compose: Stack) -> None:

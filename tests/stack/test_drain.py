@@ -43,7 +43,7 @@ def test_a_drained_worker_finishes_its_task_takes_no_other_and_comes_back(stack:
     ), said
     assert f"stopping: {WORKER} (1 task)" in said
     assert finished(stack, first, running)
-    assert [command for pid, command in tree.items() if alive(pid)] == [], "it leaves nobody behind"
+    assert [command for process, command in tree.items() if alive(process)] == [], "it leaves nobody behind"
     assert stack.task("slow", second, "count")["state"] == "queued"
     seen = stack.status()
     assert not seen["ready"] and f"{WORKER} is stopped: 'kit resume' starts it" in seen["reasons"]

@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 
 from tests.stack.harness.stack import Stack
@@ -81,11 +82,17 @@ def test_queue_lengths_are_right_with_password_and_priorities(stack: Stack) -> N
     try:
         assert "done" in stack.inside("airflow-scheduler-1", FILL.replace("{verb}", verb)).stdout
         with stack.flower() as client:
-            lengths = {
-                queue["name"]: queue["messages"] for queue in client.get("/api/queues/length").json()["active_queues"]
-            }
-            assert lengths["heavy"] == 9
-            assert re.search(r"heavy.*?9", client.get("/broker").text, re.DOTALL)
+            length = wait_for("the length that the broker knows", lambda: told_as_it_is(stack, client, "heavy"), 30)
+            assert stack.waiting("heavy") == 9
+            assert length in (9, 10), "health's canary may wait there, too"
+            assert re.search(r"heavy.*?\b(9|10)\b", client.get("/broker").text, re.DOTALL)
     finally:
         stack.inside("airflow-scheduler-1", FILL.replace("{verb}", "delete(key)"))
         stack.make("up")
+
+
+def told_as_it_is(stack: Stack, client: httpx.Client, queue: str) -> int | None:
+    """Return how many messages Flower counts in a queue, None when that is not what the broker holds before and after."""
+    before = len(stack.messages(queue))
+    known = {one["name"]: one["messages"] for one in client.get("/api/queues/length").json()["active_queues"]}
+    return known[queue] if before == known[queue] == len(stack.messages(queue)) else None

@@ -41,7 +41,7 @@ def measured(stack: Stack, instance: str) -> tuple[int, list[float]]:
         return cost_of(command, environment)
     description = docker_engine.inspect(f"{stack.settings.project}-{instance}")[0]
     check = description["Config"]["Healthcheck"]["Test"][1:]
-    python = "python3" if instance in ("postgres-1", "valkey-1") else "python"
+    python = "python" if instance.startswith("airflow-") else "python3"
     ended = stack.call(["docker", "exec", description["Id"], python, "-c", MEASURE, json.dumps(check)])
     code, used = json.loads(ended.stdout.strip().splitlines()[-1])
     return code, used

@@ -183,12 +183,10 @@ def test_a_cancelled_task_that_runs_is_gone_within_seconds(stack: Stack) -> None
     assert refused.returncode == 2 and "nothing to cancel" in refused.stderr
 
 
-def processes_of(attempt: str) -> list[int]:
+def processes_of(attempt: str) -> list[psutil.Process]:
     """The processes of this machine that run an attempt: Airflow gives them its id as their title."""
     return [
-        one.pid
-        for one in psutil.process_iter(["cmdline"])
-        if f"worker -- {attempt}" in " ".join(one.info["cmdline"] or ())
+        one for one in psutil.process_iter(["cmdline"]) if f"worker -- {attempt}" in " ".join(one.info["cmdline"] or ())
     ]
 
 

@@ -119,5 +119,4 @@ def test_a_check_of_one_s_own_is_in_force_after_up_and_what_is_unchanged_runs_on
         env_file.record(stack.settings, {"HEALTH_CHECKS": ""})
         stack.kit("up")
     after = {one["instance"]: one["pid"] for one in stack.instances()}
-    assert [after[name] for name in ("postgres-1", "valkey-1")] == [before[name] for name in ("postgres-1", "valkey-1")]
-    assert after["airflow-controller-1"] != before["airflow-controller-1"]
+    assert {name for name, pid in after.items() if pid != before[name]} == {"airflow-controller-1"}

@@ -21,10 +21,22 @@ ROUTES = (
 )
 
 
+@pytest.mark.once
 def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
     ready = stack.wait_ready()
     slots = sum(worker["slots"] for worker in ready["workers"] if "default" in worker["queues"])
     run_id = stack.start_dag("receipts", {"tasks": 12 * slots, "seconds": HELD})
+    try:
+        seen_everywhere(stack, slots)
+    finally:
+        stack.release(run_id)
+    assert stack.wait_run("receipts", run_id) == "success"
+    nothing = lambda: (seen := default(stack))["waiting"] == seen["scheduled"] == 0  # noqa: E731
+    wait_for("an empty queue", nothing, 30, lambda: default(stack))
+
+
+def seen_everywhere(stack: Stack, slots: int) -> None:
+    """Look at what waits in the broker and in Airflow: at the API, as metrics, in `kit status`."""
     full = lambda: (seen := default(stack)).get("waiting") and seen["scheduled"] and seen  # noqa: E731
     first = wait_for("tasks that wait in the broker and in Airflow", full, 60, lambda: default(stack))
     longer = lambda: (seen := default(stack))["oldest_seconds"] > first["oldest_seconds"] + 2 and seen  # noqa: E731
@@ -36,24 +48,20 @@ def test_what_waits_and_how_long_is_seen_everywhere(stack: Stack) -> None:
     assert said["delivered"] >= slots
 
     measured = metrics(stack)
+    oldest = max(measured["kit_queue_oldest_seconds", "default", str(step)] for step in range(10))
     assert sum(measured["kit_queue_messages", "default", str(step)] for step in range(10)) > 0
-    assert (
-        max(measured["kit_queue_oldest_seconds", "default", str(step)] for step in range(10)) > first["oldest_seconds"]
-    )
+    assert oldest > first["oldest_seconds"]
     assert measured["kit_queue_scheduled_tasks", "default"] > 0
     assert measured["kit_queue_scheduled_oldest_seconds", "default"] > 2
     assert measured["kit_queue_slots", "default"] == slots
     assert measured["kit_messages_unacknowledged",] > 0
     assert abs(time.time() - measured["kit_queues_seen_timestamp_seconds",]) < 30
-    (shown,) = [one for one in stack.kit_json("status")["queues"] if one["queue"] == "default"]
-    assert shown["waiting"] > 0 and shown["scheduled"] > 0
-    lines = [line.split() for line in stack.kit("status").stdout.splitlines()]
-    assert any(line[:1] == ["default"] and "step" in line for line in lines), lines
-
-    stack.release(run_id)
-    assert stack.wait_run("receipts", run_id) == "success"
-    nothing = lambda: (seen := default(stack))["waiting"] == seen["scheduled"] == 0  # noqa: E731
-    wait_for("an empty queue", nothing, 30, lambda: default(stack))
+    # An api-server that takes longer than three seconds on a busy machine leaves them unknown.
+    shown = lambda: stack.kit_json("status")["queues"]  # noqa: E731
+    (ours,) = [one for one in wait_for("queues", shown, 30) if one["queue"] == "default"]
+    assert ours["waiting"] > 0 and ours["scheduled"] > 0
+    lines = lambda: [line.split() for line in stack.kit("status").stdout.splitlines()]  # noqa: E731
+    wait_for("their lines", lambda: any(one[:1] == ["default"] and "step" in one for one in lines()), 30, lines)
 
 
 @pytest.mark.parametrize("stack", ["embedded"], indirect=True)

@@ -16,7 +16,7 @@ def test_a_stopped_worker_finishes_its_task_first(stack: Stack) -> None:
     stack.wait_ready()
     run_id = stack.start_dag("slow", {"seconds": 170})
     running = stack.wait_task("slow", run_id, "count", ["running"])
-    old = stack.instance("airflow-worker-1")["pid"]
+    old = psutil.Process(stack.instance("airflow-worker-1")["pid"])
     with ThreadPoolExecutor(1) as background:
         stopped = background.submit(stack.kit, "stop", "airflow-worker-1")
         time.sleep(5)
@@ -41,8 +41,8 @@ def test_a_log_is_readable_while_the_task_runs_and_after_its_worker_was_killed(s
     # Guard, main process, pool child, task process; in a container its init comes first.
     assert depth(top) == (5 if stack.runtime == "compose" else 4), tree
     stack.kit("kill", "airflow-worker-1")
-    wait_for("the whole tree to be gone", lambda: not [pid for pid in tree if alive(pid)], 10, lambda: tree)
-    another = lambda: (one := stack.instance("airflow-worker-1")).get("pid") not in (None, *tree) and one["healthy"]  # noqa: E731
+    wait_for("the whole tree to be gone", lambda: not any(map(alive, tree)), 10, lambda: tree)
+    another = lambda: (one := stack.instance("airflow-worker-1")).get("pid") not in (None, top) and one["healthy"]  # noqa: E731
     wait_for("a new worker", another, 120)
 
     assert "counted to 2" in stack.task_log("slow", run_id, "count")
@@ -57,7 +57,7 @@ def test_what_a_worker_leaves_whose_main_process_died_alone_is_ended(stack: Stac
     assert len(tree) > 1
     os.kill(top, signal.SIGKILL)
     another = lambda: (one := stack.instance("airflow-worker-1")).get("pid") not in (None, top) and one["healthy"]  # noqa: E731
-    left = lambda: [command for pid, command in tree.items() if alive(pid)]  # noqa: E731
+    left = lambda: [command for process, command in tree.items() if alive(process)]  # noqa: E731
     wait_for("the end of what it left", lambda: not left(), 10, left)
     wait_for("a new worker", another, 120)
     stack.wait_ready()

@@ -1,4 +1,4 @@
-"""Runs in: stack tests, last on each stack; Airflow's own example Dags, which nobody here wrote, all of their tasks on workers.
+"""Runs in: stack tests, last on a stack; Airflow's own example Dags, which nobody here wrote, all of their tasks on workers.
 
 The README's commands have left the stack down. It comes up with the examples for this alone: to read them takes a fifth of two cores.
 """
@@ -24,6 +24,7 @@ EXAMPLES = (
 )
 
 
+@pytest.mark.once
 @pytest.mark.last
 def test_example_dags_are_green_and_run_on_workers(stack: Stack) -> None:
     env_file.record(stack.settings, {"LOAD_EXAMPLES": "true"})

@@ -25,7 +25,9 @@ def test_nothing_has_changed_where_nothing_has_and_servers_note_nothing(noted):
 @pytest.mark.parametrize(
     ("change", "stale"),
     [
-        ({"HEALTH_CHECKS": "moon.Moon"}, RUNNING[:2]),
+        ({"TASK_RETRIES": "5"}, RUNNING[:2]),
+        ({"HEALTH_CHECKS": "moon.Moon"}, RUNNING[:1]),
+        ({"STOP_GRACE": "99s"}, RUNNING[1:2]),
         ({"WORKER_QUEUES": "default,reports"}, RUNNING[1:2]),
         ({"WORKERS": "3"}, []),
         ({"CONTROLLERS": "1"}, []),

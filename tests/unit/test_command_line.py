@@ -128,8 +128,25 @@ def test_logs_are_searched_across_services_and_rotated_files_in_the_order_of_tim
     assert found("--since", "2026-01-31T12:02Z", "--until", "2026-01-31T12:05Z") == of_broker[1:]
     assert found("airflow-scheduler", "--level", "error") == of_broker[:1]
     assert found("--since", "1h") == []
+    for more in ([], ["--json"]):
+        nothing = kit(settings.root, "logs", "--search", "no such words", *more)
+        assert (nothing.returncode, nothing.stdout) == (1, "[]\n" if more else "")
+        assert nothing.stderr == "Nothing in the logs fits.\n"
     shown = kit(settings.root, "logs", "--search", "traceback").stdout
     assert "error    airflow-scheduler-1 | Broker away\nTraceback:\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("", "it is empty: say in a few words why"),
+        ("  ", "it is empty"),
+        ("x" * 501, "it has 501 characters: write 500 or fewer"),
+    ],
+)
+@pytest.mark.parametrize("command", [["breakers", "trip", "crm"], ["limits", "suspend", "crm"]], ids=" ".join)
+def test_a_reason_that_is_none_is_refused_with_the_cure(kit, unchanged, command, reason, words):
+    refused(kit(unchanged, *command, "--reason", reason), 2, "--reason", words)
 
 
 def test_a_search_that_cannot_be_made_says_why(kit, settings):

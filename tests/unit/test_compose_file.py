@@ -136,7 +136,7 @@ def test_every_airflow_service_reads_the_one_settings_file(services):
     readers = {
         name
         for name, one in services.items()
-        if one.get("env_file") == ["config/airflow.env", "config/profiles/${KIT_PROFILE:-balanced}.env"]
+        if one.get("env_file", [])[:2] == ["config/airflow.env", "config/profiles/${KIT_PROFILE:-balanced}.env"]
     }
     assert readers == {name for name in services if name.startswith("airflow-")}
 

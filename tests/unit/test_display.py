@@ -83,3 +83,26 @@ def test_on_a_terminal_there_is_a_picture_that_is_removed_at_the_end():
     shown = on_terminal(STATUS)
     assert "valkey-1" in shown
     assert "\x1b[2K" in shown
+
+
+LIST = """
+from airflow_celery_kit.cli.display import OUT
+from airflow_celery_kit.cli.record_lines import plain_table
+table = plain_table("dag", "error")
+for error in ("word " * 60 + "end", "short"):
+    table.add_row("a-dag-with-a-long-name" * 4, error)
+OUT.print(table)
+"""
+
+
+def test_in_a_pipe_no_list_wraps_or_is_cut_off_and_no_line_ends_in_spaces():
+    ended = subprocess.run(
+        [sys.executable, "-c", LIST], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    titles, long, short = ended.stdout.splitlines()
+    assert long.startswith("a-dag-with-a-long-name" * 4 + " ") and long.endswith("word " * 60 + "end")
+    assert (titles.split(), short.split()[-1], short[-1]) == (["dag", "error"], "short", "t")
+
+
+def test_on_a_terminal_a_list_keeps_to_its_width():
+    assert max(map(len, on_terminal(LIST).splitlines()[1:])) <= 80

@@ -75,3 +75,26 @@ def test_no_finding_shows_a_secret(settings, values):
     secret_files.write(settings)
     text = str([finding.as_dict() for finding in doctor.examine(settings.root, "embedded")])
     assert not [name for name, knob in knobs.KNOBS.items() if knob.secret and values[name] in text]
+
+
+BREAKER = "breakers:\n  crm:\n    health: {check: nosuch, unhealthy: 2}\n"
+
+
+def test_a_breaker_by_a_check_of_nobody_is_a_finding_and_a_warning_of_the_check_of_the_file(settings, kit):
+    secret_files.write(settings)
+    path = settings.root / "config" / "limits.yaml"
+    path.write_text(BREAKER)
+    said = "config/limits.yaml, line 3, column 14: breakers.crm.health.check: there is no health check nosuch"
+    found = subjects(doctor.examine(settings.root, "embedded"))["limits"]
+    assert (found.fine, found.text.startswith(said)) == (False, True)
+    ended = kit(settings.root, "limits", "check")
+    assert (ended.returncode, ended.stdout) == (0, "config/limits.yaml can be used: 0 limits, 1 breaker\n")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(said) and "broker" in line
+
+
+def test_where_own_checks_are_named_and_nobody_says_which_they_are_no_check_is_called_unknown(settings):
+    path = settings.root / "config" / "limits.yaml"
+    path.write_text(BREAKER)
+    settings.env_file.write_text(settings.env_file.read_text().replace("HEALTH_CHECKS=", "HEALTH_CHECKS=mine.checks"))
+    assert subjects(doctor.examine(settings.root, "embedded"))["limits"].fine

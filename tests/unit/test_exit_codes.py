@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from airflow_celery_kit.cli import housekeeping_commands, record_commands
+from airflow_celery_kit.cli import guard_commands, housekeeping_commands, record_commands
 from airflow_celery_kit.errors import KitError
 
 ROW = {
@@ -81,3 +81,33 @@ def test_what_one_part_removed_is_said_though_the_other_fails(monkeypatch, answe
 def test_nothing_is_said_where_no_part_has_answered(monkeypatch):
     ended = round_(monkeypatch, [KitError("the controller is away")])
     assert isinstance(ended.exception, KitError) and "removed" not in ended.output
+
+
+NOTHING = ROW | {"what": "sessions", "rows": 0, "bytes": 0, "removed": 0}
+
+
+def test_what_has_nothing_to_remove_is_not_shown(monkeypatch):
+    first = json.dumps({"complete": True, "rows": [ROW, NOTHING], "errors": []})
+    ended = round_(monkeypatch, [first, json.dumps({"complete": True, "rows": [NOTHING], "errors": []})], "--dry-run")
+    assert "celery_taskmeta" in ended.output and "sessions" not in ended.output
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_where_there_is_nothing_to_remove_that_is_said(monkeypatch, options):
+    answer = json.dumps({"complete": True, "rows": [NOTHING], "errors": []})
+    ended = round_(monkeypatch, [answer, answer], *options)
+    assert ended.stdout == "Nothing is too old or too large: there is nothing to remove.\n"
+    ill = json.dumps({"complete": True, "rows": [NOTHING], "errors": ["xcom: locked"]})
+    for second in (ill, KitError("the triggerer is away")):
+        assert round_(monkeypatch, [answer, second], *options).stdout == "", "nobody knows"
+
+
+@pytest.mark.parametrize("problem", ["", "limits.yaml, line 2, column 3: limits.a: it limits nothing"])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_limits_that_go_by_an_older_file_are_shown_and_no_success(monkeypatch, problem, more):
+    faults = {"count": 0, "at": None, "last": None}
+    answer = {"limits": [], "unknown": [], "file": {"problem": problem, "at": None}, "faults": faults}
+    monkeypatch.setattr(guard_commands, "asked", lambda path, parameters: answer)
+    ended = CliRunner().invoke(guard_commands.limits, ["list", *more])
+    assert ended.exit_code == bool(problem) and problem in ended.stderr
+    assert ("[]" if more else "There is no limit") in ended.stdout

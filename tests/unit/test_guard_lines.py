@@ -50,6 +50,16 @@ def test_what_is_wrong_is_said_and_nothing_else():
     assert [note.split(":")[-1].strip() for note in limit_notes(wrong)] == ["it limits nothing.", "line 2", "oops"]
 
 
+def test_a_breaker_that_goes_by_a_check_that_nobody_makes_is_told():
+    (note,) = limit_notes(
+        FINE | {"checks": ["crm"], "unknown_checks": [{"breaker": "shop", "check": "cmr", "origin": "dag"}]}
+    )
+    assert (
+        note
+        == "Breaker shop, of a Dag: there is no health check cmr: did you mean crm? The only one is crm; no verdict opens it."
+    )
+
+
 def test_a_breaker_says_until_when_it_is_open_and_why():
     assert shown(breaker_table([BREAKER])) == [
         ["open", "crm", "2026-01-31", "12:00:30", "1", "97", "3", "failures", "in", "60", "s"]

@@ -120,3 +120,34 @@ def test_since_is_a_time_that_programs_read():
     assert abs(datetime.fromisoformat(one["since"]) - (datetime.now(UTC) - timedelta(seconds=200))) < timedelta(
         seconds=5
     )
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_many_checks_say_alike_is_said_once(width):
+    why = "the database is starting"
+    blind = [
+        Verdict(name, name, State.DEGRADED, time.time(), why, "wait") for name in ("scheduler", "triggerer", "workers")
+    ]
+    console = Console(width=width, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(
+            Verdicts(
+                report([*blind, Verdict("metadata", "metadata", State.UNHEALTHY, time.time(), why, "wait", vital=True)])
+            )
+        )
+    assert captured.get().count(why) == 2
+    assert "scheduler, triggerer, workers" in captured.get()
+
+
+def test_of_a_stack_that_runs_nobody_is_told_to_start_it(monkeypatch):
+    found = judged(monkeypatch, NotRunningError("the stack is not up: run 'kit up'"), [WELL])
+    assert found["reason"] == "the api-server does not say: it does not answer, as while it starts"
+
+
+def test_an_answer_of_an_api_server_that_starts_is_told_by_its_number(monkeypatch):
+    request = httpx.Request("POST", "http://127.0.0.1:8080/auth/token")
+    answer = httpx.Response(500, request=request, json={"detail": {"statement": "SELECT ab_user.id FROM ab_user"}})
+    found = judged(
+        monkeypatch, httpx.HTTPStatusError("Server error\nFor more", request=request, response=answer), [WELL]
+    )
+    assert found["reason"] == "the api-server does not say: it answers 500"

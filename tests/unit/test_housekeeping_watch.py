@@ -9,10 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from prometheus_client import generate_latest
 
 from airflow_celery_kit.api.metrics import housekeeping
-from airflow_celery_kit.api.metrics.families import Collector
+from airflow_celery_kit.api.metrics.families import lines
 from airflow_celery_kit.core.housekeeping import Limits
 from airflow_celery_kit.housekeeping import Watched
 from airflow_celery_kit.journal.forwarder import SpoolSupply
@@ -127,7 +126,7 @@ def test_metrics_say_what_was_removed_and_when_and_nothing_where_no_round_was():
         "controller": DONE | {"errors": [], "totals": {"celery_taskmeta": {"rows": 7, "bytes": 700}}},
         "airflow": DONE | {"errors": ["x"], "totals": {}, "disk": {"used": 0.5}},
     }
-    text = generate_latest(Collector(housekeeping.FAMILIES, housekeeping.of(facts))).decode()
+    text = "".join(lines(housekeeping.FAMILIES, housekeeping.of(facts)))
     for line in (
         'kit_housekeeping_removed_total{what="celery_taskmeta"} 7.0',
         'kit_housekeeping_removed_bytes_total{what="celery_taskmeta"} 700.0',
@@ -136,5 +135,5 @@ def test_metrics_say_what_was_removed_and_when_and_nothing_where_no_round_was():
         "kit_housekeeping_disk_used_ratio 0.5",
     ):
         assert f"\n{line}\n" in text
-    empty = generate_latest(Collector(housekeeping.FAMILIES, housekeeping.of({}))).decode().splitlines()
+    empty = "".join(lines(housekeeping.FAMILIES, housekeeping.of({}))).splitlines()
     assert all(line.startswith("#") for line in empty)

@@ -10,24 +10,22 @@ from airflow_celery_kit import patching
 
 
 def changes() -> list[tuple[object, dict[str, str]]]:
-    """Every module or class of Airflow that the kit changes or relies on, with the digests that it was written against."""
+    """Every module or class that the kit changes or relies on, with the digests that it was written against."""
+    return [*of_airflow(), *of_workers(), *of_celery()]
+
+
+def of_airflow() -> list[tuple[object, dict[str, str]]]:
+    """Those of Airflow's services."""
     from airflow.dag_processing import collection
     from airflow.dag_processing.manager import DagFileProcessorManager
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
-    from airflow.sdk.execution_time import comms, supervisor, task_runner
-    from airflow.sdk.execution_time.supervisor import ActivitySubprocess
     from airflow.utils import db_cleanup
-    from celery.backends import database
-    from celery.concurrency.asynpool import AsynPool
-    from celery.worker.consumer.consumer import Consumer
 
     from airflow_celery_kit.api import layers, threads
     from airflow_celery_kit.dag_processor import permissions, requests
     from airflow_celery_kit.scheduler import beginnings, mapped, pace, wake
     from airflow_celery_kit.triggerer import tables
-    from airflow_celery_kit.worker import adapters, deadline, log_levels, result_backend, slots, task_supervisor
 
-    adapted = zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True)
     woken = [(SchedulerJobRunner, module.WRITTEN_AGAINST) for module in (wake, pace, beginnings)]
     answered = [
         (import_module(name), against)
@@ -36,23 +34,48 @@ def changes() -> list[tuple[object, dict[str, str]]]:
     ]
     return [
         *woken,
-        (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST),
-        *adapted,
-        (task_runner, deadline.WRITTEN_AGAINST),
         *answered,
         (collection, permissions.WRITTEN_AGAINST),
         (DagFileProcessorManager, requests.WRITTEN_AGAINST),
+        (db_cleanup, tables.WRITTEN_AGAINST),
+    ]
+
+
+def of_workers() -> list[tuple[object, dict[str, str]]]:
+    """Those of what Airflow does in a worker."""
+    from airflow.sdk.execution_time import comms, supervisor, task_runner
+    from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+
+    from airflow_celery_kit.worker import adapters, deadline, log_levels, task_supervisor
+
+    return [
+        (ActivitySubprocess, task_supervisor.WRITTEN_AGAINST),
+        *zip((comms, task_runner), adapters.WRITTEN_AGAINST, strict=True),
+        (task_runner, deadline.WRITTEN_AGAINST),
         (supervisor, log_levels.WRITTEN_AGAINST),
+    ]
+
+
+def of_celery() -> list[tuple[object, dict[str, str]]]:
+    """Those of Celery and kombu."""
+    from celery.backends import database
+    from celery.concurrency.asynpool import AsynPool
+    from celery.worker.consumer.consumer import Consumer
+    from kombu.transport.redis import Channel
+
+    from airflow_celery_kit.worker import control_connection, result_backend, slots
+
+    return [
         (database, result_backend.WRITTEN_AGAINST),
         (Consumer, slots.WRITTEN_AGAINST),
         (AsynPool, slots.POOL_WRITTEN_AGAINST),
-        (db_cleanup, tables.WRITTEN_AGAINST),
+        (Channel, control_connection.WRITTEN_AGAINST),
     ]
 
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 44
+    assert sum(len(against) for _, against in found) == 46
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

@@ -28,7 +28,7 @@ def embedded(settings: Settings, name: str) -> dict[str, str]:
     return {
         key: value
         for key, value in services.environment_of(settings, f"{name}-1", {}).items()
-        if key not in OWN and key not in environment.airflow_settings(settings)
+        if key not in OWN and key not in environment.airflow_settings(settings, *services.BY_NAME[name].own)
     }
 
 
@@ -124,21 +124,31 @@ def test_the_broker_address_is_to_the_letter(settings):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_airflow_service_has_the_executor_from_the_one_settings_file(repository, settings, name):
-    assert COMPOSE[name]["env_file"] == ["config/airflow.env", "config/profiles/${KIT_PROFILE:-balanced}.env"]
+    own = [f"config/{file}" for file in services.BY_NAME[name].own]
+    assert COMPOSE[name]["env_file"] == ["config/airflow.env", "config/profiles/${KIT_PROFILE:-balanced}.env", *own]
     assert dotenv_values(repository / "config" / "airflow.env")["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert services.environment_of(settings, f"{name}-1", {})["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert "AIRFLOW__CORE__EXECUTOR" not in COMPOSE[name]["environment"]
 
 
-def test_the_settings_file_uses_known_knobs_and_no_secret(repository, settings):
-    text = "\n".join(
-        line for line in (repository / "config" / "airflow.env").read_text().splitlines() if line[:1] != "#"
-    )
+@pytest.mark.parametrize("file", ["airflow.env", "worker.env", "controller.env"])
+def test_the_settings_files_use_known_knobs_and_no_secret(repository, settings, file):
+    text = "\n".join(line for line in (repository / "config" / file).read_text().splitlines() if line[:1] != "#")
     used = set(re.findall(r"\$\{(\w+)\}", text))
     assert used and used <= set(KNOBS)
     assert text.count("$") == len(re.findall(r"\$\{\w+\}", text))
     assert not [name for name in used if KNOBS[name].secret]
-    assert "$" not in "".join(environment.airflow_settings(settings).values())
+    assert "$" not in "".join(environment.airflow_settings(settings, file).values())
+
+
+def test_what_one_service_alone_reads_stands_in_its_own_file_and_nowhere_else(repository):
+    found = [dotenv_values(repository / "config" / f"{name}.env") for name in ("airflow", "worker", "controller")]
+    assert len({name for one in found for name in one}) == sum(map(len, found))
+    assert {name: one.own for name, one in services.BY_NAME.items() if one.own} == {
+        "airflow-worker": ("worker.env",),
+        "airflow-worker-heavy": ("worker.env",),
+        "airflow-controller": ("controller.env",),
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "airflow-init"])

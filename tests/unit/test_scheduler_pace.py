@@ -76,9 +76,9 @@ def test_the_scheduler_of_airflow_keeps_it(monkeypatch):
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
     monkeypatch.setattr(SchedulerJobRunner, "_do_scheduling", own := SchedulerJobRunner._do_scheduling)
-    kept = []
+    kept, before = [], []
     monkeypatch.setattr(Pace, "keep", lambda _, decide: kept.append(decide) or 7)
-    pace.install()
+    pace.install(lambda: before.append(len(kept)))
     assert SchedulerJobRunner._do_scheduling is not own
     assert SchedulerJobRunner._do_scheduling(object(), None) == 7
-    assert len(kept) == 1
+    assert len(kept) == 1 and before == [0], "what comes first comes first"

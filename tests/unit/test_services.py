@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_celery_kit import env_file
 from airflow_celery_kit.errors import BadInputError, MachineError, NotRunningError
 from airflow_celery_kit.machine import GIB, Machine
 from airflow_celery_kit.runtimes import ports, services
+from airflow_celery_kit.runtimes.embedded import Embedded
 from airflow_celery_kit.settings import Settings
 
 RUNNING = ["postgres-1", "airflow-scheduler-1", "airflow-worker-1", "airflow-worker-2", "airflow-worker-heavy-1"]
@@ -121,6 +123,14 @@ def test_a_bound_port_is_passed_over_and_so_is_one_that_is_promised(listener):
     found = ports.next_free(listener)
     assert listener < found < listener + ports.SEARCHED
     assert ports.next_free(listener, taken=frozenset({found})) > found
+
+
+def test_a_port_that_moves_takes_none_that_another_knob_names(settings, listener):
+    promised = ports.next_free(listener)
+    chosen = env_file.record(settings, {"AIRFLOW_PORT": str(listener), "PROMETHEUS_PORT": str(promised)})
+    Embedded(chosen)._find_ports(lambda _: None)
+    again = Settings.load(chosen.root)
+    assert again.number("AIRFLOW_PORT") > promised == again.number("PROMETHEUS_PORT")
 
 
 def test_a_port_bound_on_all_addresses_is_not_free_on_loopback():

@@ -186,3 +186,11 @@ def test_airflow_calls_it_at_the_end_of_a_task_s_process(said):
     said()
     get_listener_manager().hook.before_stopping(component=TaskRunnerMarker())
     assert said() == [[figure("rows", 4)]]
+
+
+def test_what_a_task_refuses_reaches_no_counter_whose_help_says_so(said):
+    from airflow_celery_kit.api.metrics.tasks import FAMILIES
+
+    task.metric("no name", 3)
+    measuring.flush()
+    assert said() == [] and "keeps back what it refuses" in FAMILIES["kit_metrics_dropped_total"].help

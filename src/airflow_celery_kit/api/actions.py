@@ -43,10 +43,11 @@ MAY_CHANGE = Depends(requires_access_dag("PUT", DagAccessEntity.RUN))
 MAY_CHANGE_TASKS = Depends(requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE))
 SENT = (TaskInstanceState.SCHEDULED, TaskInstanceState.QUEUED)
 FAILED = (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
-# As outbox.sql writes them.
+# As outbox.sql writes them, and where it does.
 TELL = text("""
 INSERT INTO kit.change (kind, source, task, dag_id, run_id, task_id, map_index, attempt, message, facts)
-VALUES (:kind, 'operator', :task, :dag_id, :run_id, :task_id, :map_index, :attempt, :message, CAST(:facts AS jsonb))
+SELECT :kind, 'operator', CAST(:task AS uuid), :dag_id, :run_id, :task_id, CAST(:map_index AS integer), CAST(:attempt AS integer), :message,
+    CAST(:facts AS jsonb) WHERE kit.is_told()
 """)
 PAUSE = text("INSERT INTO kit.paused (dag_id, run_id, who) VALUES (:dag_id, :run_id, :who) ON CONFLICT DO NOTHING")
 RESUME = text("DELETE FROM kit.paused WHERE dag_id = :dag_id AND run_id = :run_id")

@@ -8,7 +8,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import get_user, requires_access_view
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from airflow_celery_kit.api import actions, bulk, console_files, guards, health, problems, records, snapshot, workers
 from airflow_celery_kit.api.answers.document import Document
@@ -16,7 +16,7 @@ from airflow_celery_kit.api.answers.plain import as_it_is
 from airflow_celery_kit.api.answers.queues import Queues
 from airflow_celery_kit.api.asked import only_known
 from airflow_celery_kit.api.limits import Limits
-from airflow_celery_kit.api.metrics import collector
+from airflow_celery_kit.api.metrics import text as scrape
 from airflow_celery_kit.api.scrape import TOKEN_FILE, Scrape, token_in
 
 router, documents = APIRouter(), APIRouter()
@@ -62,7 +62,7 @@ def scraped() -> bytes:
 
 def metrics_of(session: Any) -> bytes:
     """Return everything that Prometheus may want to know, in its text format."""
-    return generate_latest(collector(session, records.reader_or_none()))
+    return scrape(session, records.reader_or_none())
 
 
 @documents.get("/openapi.json", response_model=Document)

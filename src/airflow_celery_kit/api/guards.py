@@ -15,7 +15,7 @@ from airflow.api_fastapi.core_api.security import (
     requires_access_view,
 )
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import text
 
 from airflow_celery_kit.api.actions import note, plain
@@ -31,6 +31,8 @@ from airflow_celery_kit.api.answers.guards import (
 from airflow_celery_kit.api.etags import UNCHANGED, AnswerDep
 from airflow_celery_kit.api.records import ReaderDep, task_record
 from airflow_celery_kit.api.visible import LoggedDep, VisibleDep
+from airflow_celery_kit.core.guards.reasons import MOST, flaw
+from airflow_celery_kit.core.words import missing
 from airflow_celery_kit.guards import reader
 from airflow_celery_kit.guards.scopes import ScopeError, scope
 
@@ -39,20 +41,30 @@ MAY_READ = Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))
 MAY_READ_TASKS = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
 # As sizing a pool it decides what may run, for everybody.
 MAY_CHANGE = Depends(requires_access_pool("PUT"))
+TURN = text("SELECT kit.guard_turn(:guard)")
 SUSPEND = text("SELECT kit.guard_suspend(:guard, :who, :reason, CAST(:made AS jsonb))")
 RESUME = text("SELECT kit.guard_resume(:guard, :who, :reason)")
 TRIP = text("SELECT kit.breaker_trip(:guard, :token, :who, :reason, :seconds)")
 RESET = text("SELECT kit.breaker_reset(:guard, :token, :who, :reason)")
 KNOWN = text("SELECT 1 FROM kit.guard WHERE id = :guard")
 COUNTED_BY = text("SELECT token FROM kit.guard WHERE id = :guard")
+NAMES = text("SELECT name FROM kit.guard WHERE kind = :kind")
+MADE_BY = "config/limits.yaml or a Dag makes them"
 Named = Annotated[str, Path(min_length=1, max_length=400)]
+
+
+def worded(reason: Any) -> Any:
+    """Return a reason. Raises ValueError that says what to write, where pydantic would count characters."""
+    if isinstance(reason, str) and (wrong := flaw(reason)):
+        raise ValueError(wrong)
+    return reason
 
 
 class Reason(BaseModel):
     """Why something is done; it is shown to whoever waits."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(plain)]
+    reason: Annotated[str, Field(min_length=1, max_length=MOST), BeforeValidator(worded), AfterValidator(plain)]
 
 
 class OfBreaker(Reason):
@@ -105,6 +117,7 @@ def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUser
     `dag:ID`, `task:DAG.TASK`, `pool:NAME` and `queue:NAME` suspend what has no limit of its own.
     """
     guard, made = f"limit {limit}", None
+    session.execute(TURN, {"guard": guard})
     if not session.execute(KNOWN, {"guard": guard}).scalar():
         made = made_for(limit, session)
     values = {"guard": guard, "who": user.get_name(), "reason": body.reason, "made": json.dumps(made) if made else None}
@@ -119,10 +132,12 @@ def suspend_limit(limit: Named, body: Reason, session: SessionDep, user: GetUser
 def resume_limit(limit: Named, body: Reason, session: SessionDep, user: GetUserDep) -> LimitResumed:
     """Let what waits for a suspended limit begin again."""
     guard = f"limit {limit}"
-    if not session.execute(KNOWN, {"guard": guard}).scalar():
-        raise HTTPException(404, f"there is no limit {limit}, and nothing of that name is suspended")
+    session.execute(TURN, {"guard": guard})
     waiting = session.execute(RESUME, {"guard": guard, "who": user.get_name(), "reason": body.reason}).scalar()
     if waiting is None:
+        # One that nobody makes any more may be suspended still.
+        if not session.execute(KNOWN, {"guard": guard}).scalar():
+            raise HTTPException(404, missing("limit", limit, named("limit", session), MADE_BY))
         raise HTTPException(409, f"{limit} is not suspended")
     note("kit_resume_limit", user, session, extra={"limit": limit, "reason": body.reason})
     return LimitResumed(limit=limit, suspended=False, waiting=waiting)
@@ -137,9 +152,9 @@ def breakers(answer: AnswerDep, session: SessionDep, names: NamesDep) -> Respons
 @router.get("/breakers/{breaker}", dependencies=[MAY_READ], response_model=Breakers, responses=UNCHANGED)
 def breaker(breaker: Named, answer: AnswerDep, session: SessionDep, names: NamesDep) -> Response:
     """Return one breaker, with each of its tokens."""
-    found = [row for row in reader.breakers(session) if row["name"] == breaker]
-    one(found, breaker, "breaker")
-    return answer({"breakers": [names(row) for row in found]})
+    rows = reader.breakers(session)
+    one(rows, breaker, "breaker")
+    return answer({"breakers": [names(row) for row in rows if row["name"] == breaker]})
 
 
 @router.post("/breakers/{breaker}/trip", dependencies=[MAY_CHANGE])
@@ -148,7 +163,7 @@ def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserD
     counted(breaker, body, session)
     values = {"token": body.token, "seconds": body.seconds, **said(breaker, body, user)}
     if session.execute(TRIP, values).scalar() is None:
-        raise HTTPException(404, f"there is no breaker {breaker}")
+        raise HTTPException(404, f"there is no breaker {breaker} any more: see 'kit breakers list'")
     note("kit_trip_breaker", user, session, extra={"breaker": breaker, "reason": body.reason})
     return BreakerChanged(breaker=breaker, token=body.token, state="open")
 
@@ -184,11 +199,16 @@ def counted(breaker: str, body: OfBreaker, session: Any) -> None:
     """Raise HTTPException for a breaker that is not there, or where it takes a token and none is given, or the other way round."""
     by = session.execute(COUNTED_BY, {"guard": f"breaker {breaker}"}).scalar()
     if by is None:
-        raise HTTPException(404, f"there is no breaker {breaker}")
+        raise HTTPException(404, missing("breaker", breaker, named("breaker", session), MADE_BY))
     if by and not body.token:
         raise HTTPException(422, f"{breaker} is counted by {by}: say by `token` (kit: --of) which one is meant")
     if body.token and not by:
         raise HTTPException(422, f"{breaker} is one for all: leave `token` (kit: --of) out")
+
+
+def named(kind: str, session: Any) -> list[str]:
+    """Return the names of all limits or breakers."""
+    return list(session.execute(NAMES, {"kind": kind}).scalars())
 
 
 def said(breaker: str, body: Reason, user: Any) -> dict[str, Any]:
@@ -201,4 +221,4 @@ def one(found: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:
     for row in found:
         if row["name"] == name:
             return row
-    raise HTTPException(404, f"there is no {kind} {name}")
+    raise HTTPException(404, missing(kind, name, {row["name"] for row in found}, MADE_BY))

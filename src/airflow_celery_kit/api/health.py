@@ -1,11 +1,14 @@
 """Runs in: airflow-apiserver; what the leading controller has judged: with reasons for who has logged in, in a word for load balancers."""
 
 import time
+from contextlib import suppress
+from threading import BoundedSemaphore
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import requires_access_view
+from anyio import CapacityLimiter, move_on_after, to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
@@ -18,6 +21,9 @@ from airflow_celery_kit.core.health import State, Verdict, report
 router = APIRouter()
 WHAT = "health"
 NEVER = "no controller has looked yet: one runs in the kit's own stacks"
+READY_SECONDS, MOST_LOOKS = 5.0, 8
+# What is said while the database does not answer.
+NOBODY = {"state": str(State.UNHEALTHY), "ready": False}
 CURE = "see 'kit status' and 'kit logs airflow-controller'"
 
 
@@ -49,24 +55,44 @@ def stale(seen: snapshot.Snapshot | None) -> str:
     )
 
 
-def ready(_: Request) -> JSONResponse:
-    """Answer whoever asks, without a login: 200 while tasks can run, else 503, with the state and nothing else."""
-    from airflow.utils.session import create_session
+class Places:
+    """How many looks may wait for the database at a time: one that is frozen does not answer, and each look is left alone in its thread."""
 
-    try:
-        with create_session(scoped=False) as session:
-            found = answer(snapshot.read(session, WHAT), time.time())
-    except SQLAlchemyError:
-        found = {"state": str(State.UNHEALTHY), "ready": False}
+    def __init__(self) -> None:
+        self.free = BoundedSemaphore(MOST_LOOKS)
+
+    def look(self) -> dict[str, Any]:
+        """Return what `answer` does, or NOBODY where no place is free. Raises SQLAlchemyError while the database is away."""
+        from airflow.utils.session import create_session
+
+        # Taken and given back by the thread: a request that is given up can keep none.
+        if not self.free.acquire(blocking=False):
+            return NOBODY
+        try:
+            with create_session(scoped=False) as session:
+                return answer(snapshot.read(session, WHAT), time.time())
+        finally:
+            self.free.release()
+
+
+async def ready(request: Request) -> JSONResponse:
+    """Answer whoever asks, without a login: 200 while tasks can run, else 503, with the state and nothing else."""
+    found = NOBODY
+    with move_on_after(READY_SECONDS), suppress(SQLAlchemyError):
+        found = await to_thread.run_sync(
+            request.app.state.places.look, abandon_on_cancel=True, limiter=CapacityLimiter(1)
+        )
     return JSONResponse({"state": found["state"]}, 200 if found["ready"] else 503)
 
 
-def live(_: Request) -> JSONResponse:
+async def live(_: Request) -> JSONResponse:
     """Answer whoever asks, without a login, that the api-server answers, whatever is wrong with the rest."""
+    # A coroutine: all threads may wait for the database.
     return JSONResponse({"state": str(State.HEALTHY)})
 
 
 def install(app: FastAPI) -> None:
     """Add the two routes that ask for no login."""
+    app.state.places = Places()
     app.add_route("/health/ready", ready, methods=["GET"])
     app.add_route("/health/live", live, methods=["GET"])

@@ -33,7 +33,7 @@ class AtStart:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on one request, or the word that the server starts."""
         if scope["type"] == "lifespan" and stack.is_whole():
-            patching.attempt((_pass_on, _spare_threads, _tell))
+            patching.attempt((_pass_on, _spare_threads, _mark, _tell))
         await self.app(scope, receive, send)
 
 
@@ -47,6 +47,12 @@ def _spare_threads() -> None:
     from airflow_celery_kit.api import threads
 
     threads.install()
+
+
+def _mark() -> None:
+    from airflow_celery_kit.api import by_hand
+
+    by_hand.install()
 
 
 def _tell() -> None:

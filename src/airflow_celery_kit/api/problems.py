@@ -102,7 +102,10 @@ def forbidden(method: str, path: str) -> str:
 def unfit(_: Request, problem: Exception) -> JSONResponse:
     """Answer a request that cannot be meant."""
     assert isinstance(problem, RequestValidationError)
-    said = [f"{'.'.join(map(str, one['loc'][1:] or one['loc']))}: {one['msg']}" for one in problem.errors()]
+    said = [
+        f"{'.'.join(map(str, one['loc'][1:] or one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
+        for one in problem.errors()
+    ]
     if broken := [one for one in problem.errors() if one["type"] == "json_invalid"]:
         said = [f"the body is no JSON: {one['ctx']['error']} at character {one['loc'][-1]}" for one in broken]
     # What several parts of a route ask for is refused by each of them.

@@ -9,8 +9,8 @@ import psycopg2
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-# The controller looks every five seconds or more often; another one takes over after ten.
-STALE_SECONDS = 30.0
+from airflow_celery_kit.controller.seen import STALE_SECONDS
+
 # The age is measured by the clock that wrote the time.
 READ = text("SELECT at, extract(epoch FROM clock_timestamp() - at), facts FROM kit.seen WHERE what = :what")
 NEVER = "no controller has looked at the broker: one runs in the kit's own stacks, see 'kit status' there"

@@ -7,7 +7,7 @@ from typing import Any
 
 def outcome(found: dict[str, Any], verb: str) -> Iterator[str]:
     """Yield how many were changed, and a line for each that was not."""
-    yield f"{found['changed']} of {found['count']} are {verb}"
+    yield f"{found['changed']} of {found['count']} {'is' if found['changed'] == 1 else 'are'} {verb}"
     yield from (f"{id}: {why}" for id, why in found["left_out"].items())
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,9 +20,27 @@ from airflow_celery_kit.dag_runs import Progress
 from airflow_celery_kit.runtimes.base import Instance
 from airflow_celery_kit.status import Reason, Status
 
+# As wide as a line in a pipe or a file may become.
+NO_SCREEN = 1_000_000
+PADDING = re.compile(" +$", re.MULTILINE)
+
+
+class Out(Console):
+    """Standard output. Where no screen is, as in a pipe, nothing wraps or is cut off, and no line ends in spaces."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does."""
+        if self.is_terminal:
+            return super().print(*objects, **how)
+        self.width = NO_SCREEN
+        with self.capture() as shown:
+            super().print(*objects, **how)
+        self.file.write(PADDING.sub("", shown.get()))
+
+
 # Progress and remarks go to standard error, so that `--json` and pipes stay clean.
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
-OUT = Console(highlight=False, soft_wrap=True)
+OUT = Out(highlight=False, soft_wrap=True)
 
 # How often a log file hears of a step that goes on.
 PLAIN_SECONDS = 10.0

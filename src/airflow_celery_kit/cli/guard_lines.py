@@ -7,6 +7,7 @@ from rich.text import Text
 
 from airflow_celery_kit.cli.record_lines import plain_table, short
 from airflow_celery_kit.cli.visible import cell, visible
+from airflow_celery_kit.core.words import count, missing
 
 COLOURS = {"closed": "green", "open": "red", "half-open": "yellow"}
 
@@ -40,12 +41,16 @@ def remark(one: dict[str, Any]) -> str:
 def limit_notes(found: dict[str, Any]) -> list[str]:
     """Return what is wrong with limits."""
     notes = [f"A Dag names the limit {name}, which nobody defines: it limits nothing." for name in found["unknown"]]
+    for one in found.get("unknown_checks", ()):
+        whose = ", of a Dag" if one["origin"] == "dag" else ""
+        said = missing("health check", one["check"], found["checks"], "none is made")
+        notes.append(f"Breaker {one['breaker']}{whose}: {said}; no verdict opens it.")
     if found["file"]["problem"]:
         notes.append(f"config/limits.yaml is not in force, the one before is: {found['file']['problem']}")
     if found["faults"]["count"]:
         faults = found["faults"]
         notes.append(
-            f"{faults['count']} times a guard was wrong and let its task in, last {short(faults['at'])}: {faults['last']}"
+            f"{count(faults['count'], 'time')} a guard was wrong and let its task in, last {short(faults['at'])}: {faults['last']}"
         )
     return [visible(note) for note in notes]
 

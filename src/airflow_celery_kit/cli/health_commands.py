@@ -63,10 +63,19 @@ def judged(settings: Settings, runtime: Runtime, api: Airflow | None = None) -> 
         reason = found["reason"]
     # A login too is refused while Airflow's database is away.
     except (KitError, httpx.HTTPError, ValueError, KeyError) as problem:
-        found, reason = None, f"the api-server does not say: {problem or type(problem).__name__}"
+        found, reason = None, f"the api-server does not say: {briefly(problem)}"
     if found and not found["stale"]:
         return found
     return looked(runtime, reason, [one for one in (found or {}).get("verdicts", ()) if one["check"] == "health"])
+
+
+def briefly(problem: Exception) -> str:
+    """Return why the api-server does not say, in one line; what Airflow itself answers then may hold a statement."""
+    if isinstance(problem, httpx.HTTPStatusError):
+        return f"it answers {problem.response.status_code}"
+    if isinstance(problem, NotRunningError):
+        return "it does not answer, as while it starts"
+    return " ".join(str(problem).split()) or type(problem).__name__
 
 
 def looked(runtime: Runtime, reason: str, more: list[dict[str, Any]]) -> dict[str, Any]:

@@ -25,15 +25,33 @@ class Verdicts:
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         state = self.found["state"]
         yield Text.assemble((state, COLOURS[state]), ", ready" if self.found["ready"] else ", not ready", "\n")
+        verdicts = together(self.found["verdicts"])
         if options.max_width < WIDE:
-            yield from map(paragraph, self.found["verdicts"])
+            yield from map(paragraph, verdicts)
             return
         table = plain_table("check", "subject", "state", "since", "why", "cure")
-        for one in self.found["verdicts"]:
+        for one in verdicts:
             subject = "" if one["subject"] == one["check"] else one["subject"]
             mark = Text(one["state"], style=COLOURS[one["state"]])
             table.add_row(cell(one["check"]), cell(subject), mark, lasted(one), cell(one["why"]), cell(one["cure"]))
         yield table
+
+
+def together(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return verdicts with one for all that are not well for the same reason, as while a database starts: it names them all."""
+    alike: dict[Any, list[dict[str, Any]]] = {}
+    for one in verdicts:
+        key = (one["state"], one["why"], one["cure"]) if one["cure"] else (one["check"], one["subject"])
+        alike.setdefault(key, []).append(one)
+    return [several[0] if len(several) == 1 else joined(several) for several in alike.values()]
+
+
+def joined(several: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one verdict for several, of what began first."""
+    names = ", ".join(
+        one["check"] if one["subject"] == one["check"] else f"{one['check']} {one['subject']}" for one in several
+    )
+    return several[0] | {"check": names, "subject": names, "since": min(one["since"] for one in several)}
 
 
 def paragraph(one: dict[str, Any]) -> Text:

@@ -19,6 +19,7 @@ PARTS = {
     "airflow-controller": "airflow_celery_kit.controller.housekeeping",
     "airflow-triggerer": "airflow_celery_kit.triggerer.housekeeping",
 }
+NOTHING = "Nothing is too old or too large: there is nothing to remove."
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -41,7 +42,7 @@ def housekeeping(choice: Any, dry_run: bool, as_json: bool) -> None:
         # What one part has removed is said though the other one fails.
         found = whole(parts, dry_run)
         if parts:
-            show(found, as_json)
+            show(found, as_json, answered=len(parts) == len(PARTS))
     if found["errors"] or not (dry_run or found["complete"]):
         sys.exit(KitError.exit_code)
 
@@ -55,11 +56,14 @@ def asked(runtime: Runtime, service: str, command: list[str]) -> dict[str, Any]:
         raise KitError(f"{service} does not say what it did: see 'kit logs {service}'") from problem
 
 
-def show(found: dict[str, Any], as_json: bool) -> None:
-    """Print a round."""
+def show(found: dict[str, Any], as_json: bool, answered: bool) -> None:
+    """Print a round; `answered` says that every part has."""
     if as_json:
         return print_json(found)
-    OUT.print(table(found))
+    if any(map(matters, found["rows"])):
+        OUT.print(table(found))
+    elif answered and not found["errors"]:
+        OUT.print(NOTHING)
     for error in found["errors"]:
         ERR.print(visible(error), style="red", markup=False)
     if not (found["dry_run"] or found["complete"]):
@@ -82,12 +86,17 @@ def table(found: dict[str, Any]) -> Table:
     made = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("what", "kept for", "too old", "oldest", "size", "would go" if found["dry_run"] else "removed"):
         made.add_column(title, justify="left" if title == "what" else "right")
-    for row in found["rows"]:
+    for row in filter(matters, found["rows"]):
         removed = row["rows"] if found["dry_run"] else row["removed"]
         oldest = duration(row["oldest_seconds"]) if row["rows"] else ""
         kept = f"{row['limit']} {row['keeps']}"
         made.add_row(cell(row["what"]), kept, f"{row['rows']:,}", oldest, size(row["bytes"]), f"{removed:,}")
     return made
+
+
+def matters(row: dict[str, Any]) -> bool:
+    """Return whether something is too old or too large, or was."""
+    return bool(row["rows"] or row["removed"])
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ import click
 from airflow_celery_kit.cli.display import OUT, print_json
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.stack_commands import opened
+from airflow_celery_kit.core.words import count
 
 PRUNE = ["python", "-m", "airflow_celery_kit.controller.journal"]
 
@@ -36,10 +37,9 @@ def prune(choice: Any, days: int | None, dry_run: bool, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     verb = "would go" if dry_run else "are gone"
-    events = f"{found['events']} events, " if dry_run else ""
-    OUT.print(
-        f"{events}{found['tasks']} attempts and {found['workflows']} runs from before {found['before'][:10]} {verb}"
-    )
+    events = f"{count(found['events'], 'event')}, " if dry_run else ""
+    gone = f"{count(found['tasks'], 'attempt')} and {count(found['workflows'], 'run')}"
+    OUT.print(f"{events}{gone} from before {found['before'][:10]} {verb}")
 
 
 COMMANDS = (journal,)

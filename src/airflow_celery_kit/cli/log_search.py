@@ -30,13 +30,18 @@ def found(logs: Logs, looked_for: Wanted, local: bool) -> Iterable[Entry]:
     return heapq.merge(*each, key=lambda one: one.at)
 
 
-def show(some: Iterable[Entry], as_json: bool) -> None:
-    """Print it, with this machine's time."""
+def show(some: Iterable[Entry], as_json: bool) -> bool:
+    """Print it, with this machine's time; return whether there is any."""
     if as_json:
-        return print_json([one.as_dict() for one in some])
+        each = [one.as_dict() for one in some]
+        print_json(each)
+        return bool(each)
+    shown = False
     for one in some:
         line = f"{one.at.astimezone():%Y-%m-%d %H:%M:%S} {one.level:<8} {one.instance} | {one.text}"
         click.echo(visible(line))
+        shown = True
+    return shown
 
 
 def _at(option: str, said: str | None, now: datetime) -> datetime | None:

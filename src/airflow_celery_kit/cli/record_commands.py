@@ -21,6 +21,7 @@ from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.clients import Airflow
 from airflow_celery_kit.core.journal.runs import RunState
 from airflow_celery_kit.core.journal.statuses import Status
+from airflow_celery_kit.core.words import count
 from airflow_celery_kit.errors import BadInputError, KitError
 from airflow_celery_kit.settings import Settings
 
@@ -197,7 +198,7 @@ def cancel_workflow(dag_id: str, run_id: str, as_json: bool) -> None:
     """Cancel a run that has not ended; what runs ends within seconds, what waits never runs."""
     run_id = run_named(dag_id, run_id)
     found = sent(f"{path_of(dag_id, run_id)}/cancel")
-    done(found, f"{dag_id} {run_id} is cancelled, {found['cancelled']} tasks with it", as_json)
+    done(found, f"{dag_id} {run_id} is cancelled, {count(found['cancelled'], 'task')} with it", as_json)
 
 
 @workflows.command("pause")
@@ -233,8 +234,8 @@ def retry_workflow(dag_id: str, run_id: str, dry_run: bool, as_json: bool) -> No
     """Run again what has failed or was cancelled, and what depends on it."""
     run_id = run_named(dag_id, run_id)
     found = sent(f"{path_of(dag_id, run_id)}/retry", {"dry_run": dry_run})
-    verb = "would run" if dry_run else "run"
-    done(found, f"{found['tasks']} tasks {verb} again: {', '.join(found['names'])}", as_json)
+    verb = "would run" if dry_run else "runs" if found["tasks"] == 1 else "run"
+    done(found, f"{count(found['tasks'], 'task')} {verb} again: {', '.join(found['names'])}", as_json)
 
 
 def waits_of(id: Any) -> dict[str, Any]:

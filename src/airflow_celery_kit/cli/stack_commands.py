@@ -10,11 +10,11 @@ import click
 from airflow_celery_kit import env_file, housekeeping, rules
 from airflow_celery_kit import status as look
 from airflow_celery_kit.cli import log_search
-from airflow_celery_kit.cli.display import OUT, Steps, print_json, status_report, steps
+from airflow_celery_kit.cli.display import ERR, OUT, Steps, print_json, status_report, steps
 from airflow_celery_kit.cli.machine_commands import json_option
 from airflow_celery_kit.cli.visible import visible
 from airflow_celery_kit.core.log_lines import LEVELS
-from airflow_celery_kit.errors import BadInputError, ConfigurationError, NotReadyError
+from airflow_celery_kit.errors import BadInputError, ConfigurationError, KitError, NotReadyError
 from airflow_celery_kit.exclusive import exclusive
 from airflow_celery_kit.guards import limits_file
 from airflow_celery_kit.initialise import initialise
@@ -160,14 +160,20 @@ def status(choice: Any, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def logs(choice: Any, instances: tuple[str, ...], follow: bool, lines: int, as_json: bool, **asked: Any) -> None:
-    """Show the logs of the named services or instances, or of all; with one of the last options search all that is kept, by time."""
+    """Show the logs of the named services or instances, or of all; with one of the last options search all that is kept, by time.
+
+    Exit code 1 where a search finds nothing, as of grep.
+    """
     _, runtime = opened(choice)
     if as_json or any(asked.values()):
         if follow:
             raise BadInputError("--follow shows what comes, and a search what is there: leave one of them out")
         wanted = log_search.wanted(**asked)
         found = log_search.found(runtime.history(list(instances)), wanted, local=runtime.name == "embedded")
-        return log_search.show(found, as_json)
+        if not log_search.show(found, as_json):
+            ERR.print("Nothing in the logs fits.")
+            sys.exit(KitError.exit_code)
+        return
     for line in runtime.logs(list(instances), follow, lines):
         click.echo(visible(line))
 

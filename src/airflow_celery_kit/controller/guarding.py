@@ -11,6 +11,7 @@ import psycopg2
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.ranges import Ranges
 from airflow_celery_kit.controller.sight import Connections
+from airflow_celery_kit.controller.unsaid import Unsaid
 from airflow_celery_kit.core.guards.rules import Rules
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.guards import limits_file
@@ -25,12 +26,8 @@ WORKERS = """
 INSERT INTO kit.guard_workers AS known (queue, workers) VALUES (%s, %s)
 ON CONFLICT (queue) DO UPDATE SET workers = excluded.workers WHERE known.workers <> excluded.workers
 """
-SINCE = "SELECT seq, level, guard, token, what, reason, who FROM kit.guard_event WHERE seq > %s ORDER BY seq LIMIT 200"
-NEWEST = "SELECT coalesce(max(seq), 0) FROM kit.guard_event WHERE at < clock_timestamp() - interval '1 min'"
-FAULTS = "SELECT id, what FROM kit.guard_fault WHERE id > %s ORDER BY id LIMIT 20"
 # Looking at what is under way takes a tenth of the time at most, also where that is tens of thousands of tasks.
 ADOPT_REST = 10.0
-NEWEST_FAULT = "SELECT coalesce(max(id), 0) FROM kit.guard_fault WHERE at < clock_timestamp() - interval '1 min'"
 
 
 @dataclass
@@ -42,22 +39,30 @@ class Guarding:
     ranges: Ranges = field(default_factory=Ranges)
     problem: str = ""
     seen: tuple[int, ...] = ()
-    told: int | None = None
-    told_fault: int = 0
-    tidied: float = float("-inf")
+    events: Unsaid = field(
+        default_factory=lambda: Unsaid("kit.guard_event", "seq", "level, guard, token, what, reason, who")
+    )
+    faults: Unsaid = field(default_factory=lambda: Unsaid("kit.guard_fault", "id", "what"))
+    tidies_at: float = float("-inf")
     adopts_at: float = float("-inf")
 
     def look(self, connections: Connections, fence: Fence, now: float) -> None:
         """Look once. `now` is steady, in seconds. Raises LeaseLostError, psycopg2.Error, valkey.ValkeyError."""
-        tidies = now - self.tidied >= TIDY_SECONDS
+        tidies = now >= self.tidies_at
         self._tell(connections.metadata)
-        if tidies:
-            with fence() as cursor:
-                cursor.execute("SELECT kit.guards_tidy()")
-            self.tidied = now
         self._file(fence, again=tidies)
         if there_are_guards(connections.metadata):
             self._keep_in_step(connections, fence, now)
+        # Last, because of very much it may not come to an end in time.
+        if tidies:
+            self._tidy(fence, now)
+
+    def _tidy(self, fence: Fence, now: float) -> None:
+        self.tidies_at = now + TIDY_SECONDS
+        with fence() as cursor:
+            cursor.execute("SELECT kit.guards_tidy()")
+            (more,) = cursor.fetchone()
+        self.tidies_at = now if more else self.tidies_at
 
     def _keep_in_step(self, connections: Connections, fence: Fence, now: float) -> None:
         reports = list(connections.broker.reports().values())
@@ -99,22 +104,12 @@ class Guarding:
     def _tell(self, metadata: Any) -> None:
         """Say what has happened since the last look, and at the first one since the last minute."""
         with metadata, metadata.cursor() as cursor:
-            if self.told is None:
-                cursor.execute(NEWEST)
-                (self.told,) = cursor.fetchone()
-                cursor.execute(NEWEST_FAULT)
-                (self.told_fault,) = cursor.fetchone()
-            cursor.execute(SINCE, (self.told,))
-            events = cursor.fetchall()
-            cursor.execute(FAULTS, (self.told_fault,))
-            faults = cursor.fetchall()
-        for seq, level, guard, token, what, reason, who in events:
+            events, faults = self.events.read(cursor), self.faults.read(cursor)
+        for level, guard, token, what, reason, who in events:
             more = {name: value for name, value in (("token", token), ("who", who)) if value}
             self.say(what, level=level, guard=guard, reason=reason, **more)
-            self.told = seq
-        for number, what in faults:
+        for (what,) in faults:
             self.say("guard_fault", level="error", reason=what, now="its task was let in")
-            self.told_fault = number
 
 
 def signature(path: Path) -> tuple[int, ...]:

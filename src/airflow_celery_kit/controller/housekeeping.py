@@ -26,6 +26,7 @@ from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import LeaseLostError
 from airflow_celery_kit.controller.sight import Connections
 from airflow_celery_kit.core.housekeeping import Limits
+from airflow_celery_kit.database_words import plainly
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.housekeeping import VARIABLE, Watched, from_environment
 from airflow_celery_kit.rounds import Facts, Round
@@ -113,7 +114,7 @@ def main(arguments: list[str]) -> int:
         print(problem, file=sys.stderr)  # noqa: T201
         return problem.exit_code
     except (psycopg2.Error, valkey.ValkeyError, OSError) as problem:
-        said = " ".join(str(problem).split())
+        said = plainly(problem)
         print(f"databases and broker cannot all be seen, see 'kit status': {said}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -22,6 +22,7 @@ from airflow_celery_kit.controller.lease import Lease, LeaseLostError, give_back
 from airflow_celery_kit.controller.ordering import from_environment
 from airflow_celery_kit.controller.sight import Connections, look
 from airflow_celery_kit.core.repair import CONFIRM_SECONDS, Action, Finding, Suspicions
+from airflow_celery_kit.database_words import plainly
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.health import main as health
 
@@ -160,7 +161,7 @@ def main(arguments: list[str]) -> int:
     try:
         once("--act" in arguments)
     except AWAY as problem:
-        print(f"database and broker cannot both be seen, see 'kit status': {str(problem).strip()}", file=sys.stderr)  # noqa: T201
+        print(f"database and broker cannot both be seen, see 'kit status': {plainly(problem)}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -3,6 +3,7 @@
 A function runs in a thread of its own: one that does not return keeps its limit at the last value, and delays nothing.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,7 +12,12 @@ from typing import Any
 
 from airflow_celery_kit.controller.database import Fence
 
-RANGED = "SELECT id, source, low, high FROM kit.guard WHERE low IS NOT NULL"
+RANGED = """
+SELECT g.id, g.source, g.low, g.high, known.slots, known.problem
+FROM kit.guard AS g LEFT JOIN kit.guard_value AS known ON known.guard = g.id WHERE g.low IS NOT NULL
+"""
+# A function that takes longer is told; its answer counts whenever it comes.
+SLOW_SECONDS = 10.0
 WRITE = """
 INSERT INTO kit.guard_value AS known (guard, slots, problem) VALUES (%(guard)s, %(slots)s, %(problem)s)
 ON CONFLICT (guard) DO UPDATE SET slots = coalesce(excluded.slots, known.slots), problem = excluded.problem, at = clock_timestamp()
@@ -30,8 +36,9 @@ class Question:
     """One function that was asked, and what it said."""
 
     source: str
-    answer: Any = None
+    answer: int | None = None
     problem: str = ""
+    begun: float = field(default_factory=time.monotonic)
     thread: Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,10 +55,9 @@ class Question:
 
 @dataclass
 class Ranges:
-    """What is kept between two looks: functions that were asked, and what was said of each limit."""
+    """What is kept between two looks: functions that were asked and have not answered. What was decided is on record."""
 
     asked: dict[str, Question] = field(default_factory=dict)
-    said: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
 
     def look(self, metadata: Any, fence: Fence, metrics: Mapping[str, int]) -> dict[str, str]:
         """Write what has changed; return the problems that are new, by limit. Raises psycopg2.Error."""
@@ -63,27 +69,25 @@ class Ranges:
                 cursor.execute(LEFT)
                 known[CONNECTIONS] = cursor.fetchone()[0]
         news = {}
-        for guard, source, low, high in found:
-            slots, problem = (known[source], None) if source in known else self._own(guard, source)
-            said = (None if slots is None else min(high, max(low, slots)), problem)
-            if self.said.get(guard) != said:
-                self._write(fence, guard, *said)
-                if problem and problem != self.said.get(guard, (None, None))[1]:
-                    news[guard] = problem
-                self.said[guard] = said
+        for guard, source, low, high, *before in found:
+            slots, problem = (known[source], None) if source in known else self._own(guard, source, before[1])
+            decided = before[0] if slots is None else min(high, max(low, slots))
+            if [decided, problem] != before:
+                self._write(fence, guard, decided, problem)
+                news |= {guard: problem} if problem and problem != before[1] else {}
         return news
 
-    def _own(self, guard: str, source: str) -> tuple[int | None, str | None]:
-        """Ask a function again once it has answered; a limit is as old as its last answer."""
-        last = self.asked.get(guard)
-        if last and last.thread.is_alive():
-            return self.said.get(guard, (None, None))[0], f"{source} has not answered since the last look"
-        self.asked[guard] = Question(source)
-        self.asked[guard].thread.join(0.2)
-        now = self.asked[guard]
-        if now.thread.is_alive():
-            return self.said.get(guard, (None, None))[0], self.said.get(guard, (None, None))[1]
-        return now.answer, f"{source}: {now.problem}" if now.problem else None
+    def _own(self, guard: str, source: str, before: str | None) -> tuple[int | None, str | None]:
+        """Take a function's answer, or ask it; until it has answered what holds is the last one, and the problem with it, `before`."""
+        asked = self.asked.pop(guard, None)
+        if asked is None or asked.source != source:
+            asked = Question(source)
+            asked.thread.join(0.2)
+        if not asked.thread.is_alive():
+            return asked.answer, f"{source}: {asked.problem}" if asked.problem else None
+        self.asked[guard] = asked
+        late = time.monotonic() - asked.begun > SLOW_SECONDS
+        return None, f"{source} has not answered for {SLOW_SECONDS:.0f} s" if late else before
 
     @staticmethod
     def _write(fence: Fence, guard: str, slots: int | None, problem: str | None) -> None:

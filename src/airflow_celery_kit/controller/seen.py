@@ -8,6 +8,8 @@ from psycopg2.extras import Json
 from airflow_celery_kit.controller.database import Fence
 from airflow_celery_kit.controller.lease import LeaseLostError
 
+# The leader writes every five seconds or more often, another one takes over after ten: what is older says who was there, not how well it is.
+STALE_SECONDS = 30.0
 WRITE = """
 INSERT INTO kit.seen (what, at, facts) VALUES (%(what)s, clock_timestamp(), %(facts)s)
 ON CONFLICT (what) DO UPDATE SET at = excluded.at, facts = excluded.facts

@@ -47,13 +47,17 @@ class Cause:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look saw of one subject; `why` is a sentence, `cure` is empty where nothing is to be done."""
+    """What one look saw of one subject; `why` is a sentence, `cure` is empty where nothing is to be done.
+
+    One that is `blind` says that nothing could be seen: of other subjects it says nothing.
+    """
 
     subject: str
     state: State
     why: str
     cure: str = ""
     vital: bool = False
+    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,25 +90,39 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Held:
-    """A verdict, and another state that was seen in the last looks, how often in a row."""
+    """A verdict, and how many looks in a row were better, or worse; `other` is the one of these that is nearest to the verdict.
+
+    What is `starting` was not well at the first look and has not been since.
+    """
 
     verdict: Verdict
-    other: State | None = None
+    other: Finding | None = None
     looks: int = 0
+    starting: bool = False
 
 
 def judge(held: Held | None, check: str, finding: Finding, at: float, confirm: int) -> Held:
-    """Return what holds after one more look at a subject: another state needs `confirm` looks in a row that all say it.
+    """Return what holds after one more look at a subject: `confirm` looks in a row that are all better, or all worse, make another state.
 
-    The first look at a subject is believed. Within a state the newest reason counts, and `since` stays.
+    Where these differ, as when something is slow and away by turns, the state nearest to the last verdict is what all of them agree on.
+    The first look at a subject is believed, and of what is starting any that is better. Within a state the newest reason counts, and `since` stays.
     """
-    if held is None or finding.state == held.verdict.state:
-        since = at if held is None else held.verdict.since
-        return Held(Verdict(check, finding.subject, finding.state, since, finding.why, finding.cure, finding.vital))
-    looks = held.looks + 1 if finding.state == held.other else 1
-    if looks >= confirm:
-        return judge(None, check, finding, at, confirm)
-    return replace(held, other=finding.state, looks=looks)
+    if held is None:
+        return _newly(check, finding, at, starting=finding.state != State.HEALTHY)
+    now, other, looks = held.verdict.state.rank, finding, 1
+    if finding.state.rank == now:
+        return _newly(check, finding, held.verdict.since, held.starting)
+    if held.starting and finding.state.rank < now:
+        return _newly(check, finding, at, starting=finding.state != State.HEALTHY)
+    if held.other and (held.other.state.rank < now) == (finding.state.rank < now):
+        other = min(finding, held.other, key=lambda one: abs(one.state.rank - now))
+        looks = held.looks + 1
+    return _newly(check, other, at, held.starting) if looks >= confirm else replace(held, other=other, looks=looks)
+
+
+def _newly(check: str, finding: Finding, since: float, starting: bool) -> Held:
+    verdict = Verdict(check, finding.subject, finding.state, since, finding.why, finding.cure, finding.vital)
+    return Held(verdict, starting=starting)
 
 
 def worst(verdicts: Iterable[Verdict | Finding]) -> State:

@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+from airflow_celery_kit.core.amounts import amount
+from airflow_celery_kit.core.marks import told
+
 # States in which a task still has something to do, or waits for it.
 LIVE = (
     "scheduled", "queued", "running", "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule", "restarting",
@@ -25,18 +28,16 @@ def age(word: str) -> float:
     """Return the seconds of an age such as `30m`, `12h`, `90d` or `never`. Raises ValueError."""
     if word == NEVER:
         return math.inf
-    if not (found := re.fullmatch(r"([1-9]\d{0,5})([mhd])", word)):
-        raise ValueError(f"{word!r} is no age: write 30m, 12h, 90d or never")
-    return float(int(found[1]) * UNITS[found[2]])
+    number, unit = amount(word, UNITS, 6, "is no age: write 30m, 12h, 90d or never")
+    return float(number * UNITS[unit])
 
 
 def size(word: str) -> float:
     """Return the bytes of a size such as `500MB`, `20GB` or `never`; MB is a million bytes. Raises ValueError."""
     if word == NEVER:
         return math.inf
-    if not (found := re.fullmatch(r"([1-9]\d{0,5})(MB|GB|TB)", word)):
-        raise ValueError(f"{word!r} is no size: write 500MB, 20GB or never")
-    return float(int(found[1]) * SIZES[found[2]])
+    number, unit = amount(word, SIZES, 6, "is no size: write 500MB, 20GB or never")
+    return float(number * SIZES[unit])
 
 
 def share(word: str) -> float:
@@ -93,7 +94,7 @@ class Limits:
 
 
 def parse(text: str) -> Limits:
-    """Return the limits in a file's text. Raises LimitsError that names the line and says what to write there."""
+    """Return the limits in a file's text. Raises LimitsError that names the line of each mistake and says what to write there."""
     try:
         tree = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as problem:
@@ -106,8 +107,14 @@ def parse(text: str) -> Limits:
     if not isinstance(tree, yaml.MappingNode):
         raise LimitsError(f"line {tree.start_mark.line + 1}: that is no limit: write 'NAME: VALUE'")
     words: dict[str, str] = {}
+    mistakes: list[tuple[tuple[int, int], str]] = []
     for name, value in tree.value:
-        words |= _line(name, value, words)
+        try:
+            words |= _line(name, value, words)
+        except LimitsError as problem:
+            mistakes.append(((name.start_mark.line + 1, 1), str(problem)))
+    if mistakes:
+        raise LimitsError(told(mistakes))
     return Limits(words)
 
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from airflow_celery_kit.core.amounts import amount
+
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 BUILT_IN = ("airflow", "finish-first", "aging", "deadline", "class", "fast-and-heavy", "saturation")
@@ -27,9 +29,8 @@ class RoutingError(ValueError):
 
 def seconds(text: str) -> int:
     """Return the seconds of a duration such as `90s`, `30m`, `2h` or `1d`. Raises ValueError."""
-    if not (found := re.fullmatch(r"([1-9]\d{0,6})([smhd])", str(text))):
-        raise ValueError(f"{text!r} is no duration: write 90s, 30m, 2h or 1d")
-    return int(found[1]) * UNITS[found[2]]
+    number, unit = amount(text, UNITS, 7, "is no duration: write 90s, 30m, 2h or 1d")
+    return number * UNITS[unit]
 
 
 def _policy(name: str) -> str:
@@ -171,7 +172,17 @@ def _any(patterns: Iterable[str], names: Iterable[str]) -> bool:
 
 def first(problem: ValidationError) -> tuple[tuple[Any, ...], str]:
     """Return where the first mistake is and what it is."""
-    error = problem.errors()[0]
-    reason = error["msg"].removeprefix("Value error, ")
-    known = "a word that is not known here" if error["type"] == "extra_forbidden" else reason
-    return error["loc"], known
+    return each(problem)[0]
+
+
+def each(problem: ValidationError) -> list[tuple[tuple[Any, ...], str]]:
+    """Return where each mistake is and what it is."""
+    return [
+        (
+            error["loc"],
+            "a word that is not known here"
+            if error["type"] == "extra_forbidden"
+            else error["msg"].removeprefix("Value error, "),
+        )
+        for error in problem.errors()
+    ]

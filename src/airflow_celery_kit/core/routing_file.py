@@ -1,17 +1,16 @@
-"""Runs in: every process that reads config/routing.yaml; pure: from the file's text to its rules, or to the line that is wrong."""
+"""Runs in: every process that reads config/routing.yaml; pure: from the file's text to its rules, or to the lines that are wrong."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from airflow_celery_kit.core.marks import mark
-from airflow_celery_kit.core.routing import Routing, RoutingError, first
+from airflow_celery_kit.core.marks import mark, told
+from airflow_celery_kit.core.routing import Routing, RoutingError, each
 
 
 def parse(text: str) -> Routing:
-    """Return the rules in a file's text. Raises RoutingError that names the line and what is wrong there."""
+    """Return the rules in a file's text. Raises RoutingError that names the line of each mistake and what is wrong there."""
     try:
         tree = yaml.compose(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
@@ -23,15 +22,17 @@ def parse(text: str) -> Routing:
     try:
         found = Routing.model_validate({} if content is None else content)
     except ValidationError as problem:
-        place, reason = first(problem)
-        raise RoutingError(f"line {_line(tree, place)}: {'.'.join(map(str, place)) or 'file'}: {reason}") from problem
-    for number, rule in enumerate(found.rules):
-        for word, value, known in (("queue", rule.queue, found.queues), ("class", rule.class_, list(found.classes))):
-            if value and value not in known:
-                line = _line(tree, ("rules", number, word))
-                raise RoutingError(f"line {line}: rules.{number}.{word}: {value!r} is none of {', '.join(known)}")
+        raise RoutingError(told(_mistake(tree, place, reason) for place, reason in each(problem))) from problem
+    if unknown := [
+        _mistake(tree, ("rules", number, word), f"{value!r} is none of {', '.join(known)}")
+        for number, rule in enumerate(found.rules)
+        for word, value, known in (("queue", rule.queue, found.queues), ("class", rule.class_, list(found.classes)))
+        if value and value not in known
+    ]:
+        raise RoutingError(told(unknown))
     return found
 
 
-def _line(tree: Any, place: Iterable[Any]) -> int:
-    return mark(tree, place)[0]
+def _mistake(tree: Any, place: tuple[Any, ...], reason: str) -> tuple[tuple[int, int], str]:
+    at = mark(tree, place)
+    return at, f"line {at[0]}: {'.'.join(map(str, place)) or 'file'}: {reason}"

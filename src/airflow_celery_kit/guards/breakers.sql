@@ -118,7 +118,7 @@ END
 $$;
 
 -- Who ends a task waits for its breaker, but not for long: the one who has it locked may wait for that task. What the breaker has not heard then
--- it hears before the scheduler sleeps (kit.breakers_hear); who leaves without an end waits for nobody.
+-- it hears before the scheduler sleeps, or after a second of work (kit.breakers_hear); who leaves without an end waits for nobody.
 CREATE OR REPLACE FUNCTION kit.breaker_tell(which text, whose text, task uuid, became text, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     before text := current_setting('lock_timeout');

@@ -1,5 +1,5 @@
 -- What guards have missed: tasks that began before a guard was there, and what another transaction let in, or had locked, at the moment when
--- a breaker opened or somebody suspended a limit.
+-- a breaker opened or somebody suspended a limit. All count in the order of tasks, so that two wait for each other in one way alone.
 
 -- Tasks under way that a guard has not counted. Looks for `seconds` at most, 500 tasks at a time; the next call goes on from there.
 DROP FUNCTION IF EXISTS kit.guards_adopt();
@@ -31,7 +31,7 @@ BEGIN
         FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g
         WHERE ti.id = ANY (batch) AND kit.guard_active(ti.state)
             AND NOT EXISTS (SELECT FROM kit.admitted AS known WHERE known.task = ti.id AND known.guard = g.id)
-        ON CONFLICT DO NOTHING;
+        ORDER BY ti.id, g.id ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS number = ROW_COUNT;
         adopted := adopted + number;
         IF clock_timestamp() > until AND at + 499 < cardinality(under_way) THEN
@@ -51,7 +51,7 @@ CREATE OR REPLACE FUNCTION kit.guard_adopt(which text) RETURNS void LANGUAGE sql
     FROM task_instance AS ti, LATERAL kit.guards_of(ti.dag_id, ti.task_id, ti.pool, ti.queue) AS g
     WHERE g.id = which AND ti.state IN ('scheduled', 'queued') AND NOT EXISTS (
         SELECT FROM kit.admitted AS known WHERE known.task = ti.id AND known.guard = which
-    ) ON CONFLICT DO NOTHING
+    ) ORDER BY ti.id, g.id ON CONFLICT DO NOTHING
 $$;
 
 -- Called before the scheduler sleeps (kit.guards_ring).
@@ -59,8 +59,16 @@ CREATE OR REPLACE FUNCTION kit.guards_take_late_back() RETURNS void LANGUAGE plp
 DECLARE
     one record;
 BEGIN
-    -- A transaction that did not see the limit of a scope has nothing of it; none lasts a minute.
-    PERFORM kit.guard_adopt(guard) FROM kit.guard_suspended WHERE at > clock_timestamp() - interval '1 min';
+    -- A transaction that did not see the limit of a scope has nothing of it; none lasts a minute. That is looked for when a suspension is
+    -- twice as old as the last time: it costs a look at each task that has not begun.
+    FOR one IN
+        UPDATE kit.guard_suspended SET looked_at = clock_timestamp() WHERE guard IN (
+            SELECT guard FROM kit.guard_suspended
+            WHERE at > clock_timestamp() - interval '3 min' AND clock_timestamp() - at >= 2 * (looked_at - at) FOR UPDATE SKIP LOCKED
+        ) RETURNING guard
+    LOOP
+        PERFORM kit.guard_adopt(one.guard);
+    END LOOP;
     FOR one IN
         SELECT stop.* FROM (
             SELECT b.guard, b.token, b.probe FROM kit.breaker AS b WHERE b.state <> 'closed'

@@ -1,7 +1,13 @@
 -- What operators do by hand. Each function returns nothing where there is nothing to be done.
+-- Who suspends or resumes a limit is alone with it until the end of the transaction, and sees whatever was done before.
+CREATE OR REPLACE FUNCTION kit.guard_turn(which text) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock(hashtext('kit.guard_turn'), hashtext(which))
+$$;
+
 CREATE OR REPLACE FUNCTION kit.guard_suspend(which text, by_whom text, why text, made jsonb DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
+    PERFORM kit.guard_turn(which);
     IF made IS NOT NULL THEN
         INSERT INTO kit.guard SELECT * FROM jsonb_populate_record(NULL::kit.guard, made) ON CONFLICT (id) DO NOTHING;
     END IF;
@@ -19,6 +25,7 @@ CREATE OR REPLACE FUNCTION kit.guard_resume(which text, by_whom text, why text) 
 DECLARE
     waiting integer;
 BEGIN
+    PERFORM kit.guard_turn(which);
     DELETE FROM kit.guard_suspended WHERE guard = which;
     IF NOT FOUND THEN
         RETURN NULL;

@@ -6,10 +6,12 @@ from importlib.resources import files
 FILES = (
     "tables.sql",
     "breakers.sql",
+    "limits.sql",
     "admission.sql",
     "catching_up.sql",
     "sending.sql",
     "reading.sql",
+    "storing.sql",
     "told.sql",
     "hands.sql",
 )

@@ -14,15 +14,23 @@ FAULTS = text(
     "SELECT count(*) AS count, max(at) AS at, (array_agg(what ORDER BY id DESC))[1] AS last FROM kit.guard_fault"
 )
 FILE = text("SELECT problem, at FROM kit.guard_file WHERE what = 'limits.yaml'")
+CHECKS = text("SELECT facts -> 'checks' FROM kit.seen WHERE what = 'health'")
+BY_CHECK = text("""
+SELECT name AS breaker, check_name AS check, origin FROM kit.guard WHERE kind = 'breaker' AND check_name IS NOT NULL ORDER BY name
+""")
 WAITS = text("SELECT because, since FROM kit.waits(:task)")
 
 
 def limits(session: Any) -> dict[str, Any]:
-    """Return every limit with what it holds, what Dags name that nobody defines, mistakes, and the problem of the file."""
+    """Return every limit with what it holds, what Dags and breakers name that is not there, mistakes, and the problem of the file."""
     file, faults = session.execute(FILE).one_or_none(), session.execute(FAULTS).one()
+    checks = session.execute(CHECKS).scalar()
+    by_check = [] if checks is None else [plain(row) for row in session.execute(BY_CHECK)]
     return {
         "limits": [plain(row) for row in session.execute(LIMITS)],
         "unknown": [row.name for row in session.execute(UNKNOWN)],
+        "checks": checks,
+        "unknown_checks": [one for one in by_check if one["check"] not in checks],
         "faults": plain(faults),
         "file": plain(file) if file else {"problem": "", "at": None},
     }

@@ -1,10 +1,10 @@
--- What people and programs are told of guards, what the scheduler and the controller call, and how guards come here.
+-- What people and programs are told of guards, and what the scheduler and the controller call.
 CREATE OR REPLACE FUNCTION kit.held_because(which text, whose text, cause text, until timestamptz) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     g kit.guard;
     b kit.breaker;
     most integer;
-    name text := split_part(which, ' ', 2) || CASE WHEN whose <> '' THEN ' of ' || whose ELSE '' END;
+    name text := substr(which, strpos(which, ' ') + 1) || CASE WHEN whose <> '' THEN ' of ' || whose ELSE '' END;
 BEGIN
     SELECT * INTO g FROM kit.guard WHERE id = which;
     IF g.id IS NULL THEN
@@ -107,135 +107,82 @@ BEGIN
     RETURN extract(epoch FROM due - at);
 END
 $$;
--- What is of no use any more, but what somebody else is at. A row that is left over takes no slot; it only takes room.
-CREATE OR REPLACE FUNCTION kit.guards_tidy() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- What is of no use any more, but what somebody else is at: `most` rows of each kind at a time. Returns whether more may be left.
+-- A row that is left over takes no slot; it only takes room.
+DROP FUNCTION IF EXISTS kit.guards_tidy();
+CREATE OR REPLACE FUNCTION kit.guards_tidy(most integer DEFAULT 2000) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    gone bigint[];
 BEGIN
-    DELETE FROM kit.admitted WHERE (task, guard) IN (
-        SELECT task, guard FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min' AND NOT EXISTS (
-            SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND kit.guard_active(ti.state)
-        ) FOR UPDATE SKIP LOCKED);
-    DELETE FROM kit.held WHERE task IN (
-        SELECT task FROM kit.held WHERE NOT EXISTS (
-            SELECT FROM task_instance AS ti WHERE ti.id = held.task AND (ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule'))
-        ) FOR UPDATE SKIP LOCKED);
-    WITH gone AS (
+    WITH one AS (
+        DELETE FROM kit.admitted WHERE (task, guard) IN (
+            SELECT task, guard FROM kit.admitted WHERE at < clock_timestamp() - interval '1 min' AND NOT EXISTS (
+                SELECT FROM task_instance AS ti WHERE ti.id = admitted.task AND kit.guard_active(ti.state)
+            ) LIMIT most FOR UPDATE SKIP LOCKED) RETURNING 1
+    ), two AS (
+        DELETE FROM kit.held WHERE task IN (
+            SELECT task FROM kit.held WHERE NOT EXISTS (
+                SELECT FROM task_instance AS ti WHERE ti.id = held.task AND (ti.state IS NULL OR ti.state IN ('up_for_retry', 'up_for_reschedule'))
+            ) LIMIT most FOR UPDATE SKIP LOCKED) RETURNING 1
+    ), three AS (
+        DELETE FROM kit.rate WHERE (guard, token) IN (
+            SELECT guard, token FROM kit.rate WHERE next < clock_timestamp() - interval '1 day' LIMIT most FOR UPDATE SKIP LOCKED) RETURNING 1
+    ), four AS (
+        DELETE FROM kit.breaker_news WHERE seq IN (
+            SELECT seq FROM kit.breaker_news WHERE at < clock_timestamp() - interval '1 hour' LIMIT most FOR UPDATE SKIP LOCKED) RETURNING 1
+    ), five AS (
+        DELETE FROM kit.guard_event WHERE seq IN (
+            SELECT seq FROM kit.guard_event WHERE at < clock_timestamp() - interval '7 days' LIMIT most) RETURNING 1
+    ), six AS (
+        DELETE FROM kit.guard_fault WHERE id IN (
+            SELECT id FROM kit.guard_fault WHERE at < clock_timestamp() - interval '7 days' LIMIT most) RETURNING 1
+    ), seven AS (
+        DELETE FROM kit.guard_probe WHERE (dag_id, run_id, task_id, map_index) IN (
+            SELECT dag_id, run_id, task_id, map_index FROM kit.guard_probe WHERE at < clock_timestamp() - interval '7 days'
+            LIMIT most FOR UPDATE SKIP LOCKED) RETURNING 1
+    )
+    SELECT array[(SELECT count(*) FROM one), (SELECT count(*) FROM two), (SELECT count(*) FROM three), (SELECT count(*) FROM four),
+        (SELECT count(*) FROM five), (SELECT count(*) FROM six), (SELECT count(*) FROM seven)] INTO gone;
+    WITH closed AS (
         DELETE FROM kit.breaker WHERE (guard, token) IN (
             SELECT guard, token FROM kit.breaker WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = breaker.guard)
                 OR (since < clock_timestamp() - interval '1 day' AND coalesce(until, since) < clock_timestamp() - interval '1 day'
                     AND NOT EXISTS (SELECT FROM kit.admitted WHERE admitted.guard = breaker.guard AND admitted.token = breaker.token)
                     AND NOT EXISTS (SELECT FROM kit.held WHERE held.guard = breaker.guard AND held.token = breaker.token))
-            FOR UPDATE SKIP LOCKED
+            LIMIT most FOR UPDATE SKIP LOCKED
         ) RETURNING guard, trips_ever
+    ), kept AS (
+        INSERT INTO kit.guard_trip AS known SELECT guard, sum(trips_ever) FROM closed WHERE trips_ever > 0 GROUP BY guard
+        ON CONFLICT (guard) DO UPDATE SET trips = known.trips + excluded.trips
     )
-    INSERT INTO kit.guard_trip AS known SELECT guard, sum(trips_ever) FROM gone WHERE trips_ever > 0 GROUP BY guard
-    ON CONFLICT (guard) DO UPDATE SET trips = known.trips + excluded.trips;
+    SELECT gone || count(*) INTO gone FROM closed;
+    -- A Dag processor may be about to name what nobody names.
+    IF pg_try_advisory_xact_lock(hashtext('kit.guards_apply')) THEN
+        gone := gone || kit.guards_tidy_said(most);
+    END IF;
+    RETURN most <= ANY (gone);
+END
+$$;
+CREATE OR REPLACE FUNCTION kit.guards_tidy_said(most integer) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    tasks bigint;
+    guards bigint;
+BEGIN
     DELETE FROM kit.guard_trip WHERE NOT EXISTS (SELECT FROM kit.guard WHERE id = guard_trip.guard);
-    DELETE FROM kit.guard_said WHERE NOT EXISTS (SELECT FROM serialized_dag WHERE serialized_dag.dag_id = guard_said.dag_id);
-    DELETE FROM kit.guard WHERE origin = 'dag' AND NOT EXISTS (
-        SELECT FROM kit.guard_said WHERE said -> guard.kind ? guard.name);
-    DELETE FROM kit.rate WHERE (guard, token) IN (SELECT guard, token FROM kit.rate WHERE next < clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED);
-    DELETE FROM kit.breaker_news WHERE at < clock_timestamp() - interval '1 hour';
-    DELETE FROM kit.guard_event WHERE at < clock_timestamp() - interval '7 days';
-    DELETE FROM kit.guard_fault WHERE at < clock_timestamp() - interval '7 days';
+    DELETE FROM kit.guard_said WHERE (dag_id, task_id) IN (
+        SELECT dag_id, task_id FROM kit.guard_said AS one WHERE NOT EXISTS (SELECT FROM serialized_dag WHERE serialized_dag.dag_id = one.dag_id) LIMIT most);
+    GET DIAGNOSTICS tasks = ROW_COUNT;
+    WITH named AS (
+        SELECT DISTINCT kind, name FROM (VALUES ('limit'), ('breaker')) AS one (kind), kit.guard_said,
+            LATERAL jsonb_array_elements_text(coalesce(said -> kind, '[]')) AS name
+    )
+    DELETE FROM kit.guard WHERE id IN (
+        SELECT id FROM kit.guard AS one WHERE origin = 'dag'
+            AND NOT EXISTS (SELECT FROM named WHERE named.kind = one.kind AND named.name = one.name) LIMIT most);
+    GET DIAGNOSTICS guards = ROW_COUNT;
+    RETURN array[tasks, guards];
 END
 $$;
-
--- The guards of config/limits.yaml, all of them; those that Dags define stay where the file does not name them too.
-CREATE OR REPLACE FUNCTION kit.guards_apply(given jsonb) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    wanted kit.guard[] := array(SELECT row(one.*)::kit.guard FROM jsonb_populate_recordset(NULL::kit.guard, given) AS one ORDER BY id);
-    now_there kit.guard[];
-    one record;
-BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('kit.guards_apply'));
-    SELECT coalesce(array_agg(g ORDER BY g.id), '{}') INTO now_there FROM kit.guard AS g WHERE origin = 'file';
-    IF now_there = wanted THEN
-        RETURN false;
-    END IF;
-    DELETE FROM kit.guard WHERE origin = 'file' OR id IN (SELECT id FROM unnest(wanted));
-    INSERT INTO kit.guard SELECT * FROM unnest(wanted);
-    PERFORM kit.guards_define(dag_id, task_id, said) FROM kit.guard_said;
-    PERFORM kit.guards_adopt();
-    FOR one IN SELECT dag_id, run_id FROM kit.held GROUP BY dag_id, run_id ORDER BY min(since) LIMIT 50 LOOP
-        PERFORM pg_notify('kit_wake', one.dag_id || E'\n' || one.run_id);
-    END LOOP;
-    RETURN true;
-END
-$$;
-
--- Whatever a task says of them: guards of a Dag are for those that name them, and can be told from all others.
-CREATE OR REPLACE FUNCTION kit.guards_defined(said jsonb) RETURNS SETOF kit.guard LANGUAGE sql STABLE AS $$
-    SELECT row.* FROM jsonb_array_elements(coalesce(said -> 'define', '[]')) AS one, LATERAL jsonb_populate_record(NULL::kit.guard, one || jsonb_build_object(
-        'id', (one ->> 'kind') || ' ' || (one ->> 'name'), 'origin', 'dag', 'named', true,
-        'dags', NULL, 'tasks', NULL, 'pools', NULL, 'queues', NULL, 'tags', NULL
-    )) AS row
-$$;
-
--- Guards that a task defines by the way: the file and operators come first.
-CREATE OR REPLACE FUNCTION kit.guards_define(of_dag text, of_task text, said jsonb) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM kit.guard WHERE origin = 'dag' AND id IN (SELECT id FROM kit.guards_defined(said));
-    INSERT INTO kit.guard AS known SELECT * FROM kit.guards_defined(said) ON CONFLICT (id) DO NOTHING;
-    -- A breaker that nobody describes has the usual values.
-    INSERT INTO kit.guard (id, kind, name, origin, rule, named, failures, failures_within, open_for, growth, open_most, on_open)
-    SELECT 'breaker ' || name, 'breaker', name, 'dag', '{}', true, 3, 60, 30, 'constant', 30, 'wait'
-    FROM jsonb_array_elements_text(coalesce(said -> 'breaker', '[]')) AS name ON CONFLICT (id) DO NOTHING;
-    IF said ?| '{start,start_conf}' THEN
-        INSERT INTO kit.guard (id, kind, name, origin, rule, named) VALUES ('limit start', 'limit', 'start', 'dag', '{}', true) ON CONFLICT (id) DO NOTHING;
-    END IF;
-END
-$$;
-
--- Airflow's encoding of dictionaries, undone.
-CREATE OR REPLACE FUNCTION kit.plain(given jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN CASE
-        WHEN jsonb_typeof(given) = 'array' THEN (SELECT coalesce(jsonb_agg(kit.plain(one)), '[]') FROM jsonb_array_elements(given) AS one)
-        WHEN jsonb_typeof(given) <> 'object' THEN given
-        WHEN given ? '__var' THEN kit.plain(given -> '__var')
-        ELSE (SELECT coalesce(jsonb_object_agg(key, kit.plain(value)), '{}') FROM jsonb_each(given)) END;
-END
-$$;
-CREATE OR REPLACE FUNCTION kit.listed(given jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN given IS NULL THEN '[]' WHEN jsonb_typeof(given) = 'array' THEN given ELSE jsonb_build_array(given) END
-$$;
-
--- A Dag is stored before any task of it can be scheduled, and what its tasks say of guards in the same transaction.
-CREATE OR REPLACE FUNCTION kit.guards_read_dag(of_dag text, tasks jsonb) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    one record;
-BEGIN
-    DELETE FROM kit.guard_said WHERE dag_id = of_dag;
-    FOR one IN
-        SELECT var ->> 'task_id' AS task_id, kit.plain(coalesce(var -> 'executor_config', var -> 'partial_kwargs' -> 'executor_config')) -> 'kit' AS said
-        FROM (SELECT task -> '__var' AS var FROM jsonb_array_elements(tasks) AS task) AS decoded
-        WHERE coalesce(var -> 'executor_config', var -> 'partial_kwargs' -> 'executor_config') IS NOT NULL
-    LOOP
-        CONTINUE WHEN one.said IS NULL OR jsonb_typeof(one.said) <> 'object';
-        one.said := one.said || jsonb_build_object('limit', kit.listed(one.said -> 'limit')
-            || CASE WHEN one.said ?| '{start,start_conf}' THEN '["start"]'::jsonb ELSE '[]' END, 'breaker', kit.listed(one.said -> 'breaker'));
-        INSERT INTO kit.guard_said (dag_id, task_id, said) VALUES (of_dag, one.task_id, one.said)
-        ON CONFLICT (dag_id, task_id) DO UPDATE SET said = excluded.said;
-        PERFORM kit.guards_define(of_dag, one.task_id, one.said);
-    END LOOP;
-EXCEPTION WHEN OTHERS THEN
-    PERFORM kit.guard_wrong(NULL, format('Dag %s: %s', of_dag, SQLERRM));
-END
-$$;
-CREATE OR REPLACE FUNCTION kit.dag_stored() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF NEW.data IS NULL THEN
-        PERFORM kit.guard_wrong(NULL, format('Dag %s is stored compressed (compress_serialized_dags): what it says of guards cannot be read', NEW.dag_id));
-        RETURN NULL;
-    END IF;
-    PERFORM kit.guards_read_dag(NEW.dag_id, coalesce(NEW.data -> 'dag' -> 'tasks', '[]'));
-    RETURN NULL;
-END
-$$;
-CREATE OR REPLACE TRIGGER kit_hold_dag AFTER INSERT OR UPDATE OF data ON serialized_dag FOR EACH ROW EXECUTE FUNCTION kit.dag_stored();
-SELECT kit.guards_read_dag(dag_id, coalesce(data -> 'dag' -> 'tasks', '[]')) FROM (
-    SELECT DISTINCT ON (dag_id) dag_id, data FROM serialized_dag WHERE data::text LIKE '%"kit"%' ORDER BY dag_id, last_updated DESC
-) AS newest;
 
 DO $$ BEGIN
     IF to_regrole('kit') IS NOT NULL THEN

@@ -53,6 +53,7 @@ CREATE OR REPLACE FUNCTION kit.guard_left() RETURNS trigger LANGUAGE plpgsql SEC
 DECLARE
     let kit.admitted;
     became text;
+    extra boolean := false;
 BEGIN
     IF NOT EXISTS (SELECT FROM kit.admitted WHERE task = OLD.id) THEN
         RETURN NULL;
@@ -62,16 +63,20 @@ BEGIN
         UPDATE kit.breaker SET probe = NEW.id WHERE probe = OLD.id;
         RETURN NULL;
     END IF;
+    -- What a person marks as ended says nothing of the service, nor what never ran, nor what is skipped: by a run that took too long, too.
     became := CASE
-        WHEN NEW.state IN ('success', 'skipped', 'up_for_reschedule') THEN 'worked'
-        -- What a person marks as failed says nothing of the service.
-        WHEN NEW.state IN ('failed', 'up_for_retry') AND OLD.state IN ('running', 'deferred')
-            AND coalesce(current_setting('kit.by_hand', true), '') = '' THEN 'broke'
+        WHEN OLD.state NOT IN ('running', 'deferred') OR coalesce(current_setting('kit.by_hand', true), '') <> '' THEN 'left'
+        WHEN NEW.state IN ('success', 'up_for_reschedule') THEN 'worked'
+        WHEN NEW.state IN ('failed', 'up_for_retry') THEN 'broke'
         ELSE 'left'
     END;
+    IF became = 'worked' THEN
+        DELETE FROM kit.guard_probe WHERE dag_id = OLD.dag_id AND run_id = OLD.run_id AND task_id = OLD.task_id AND map_index = OLD.map_index;
+    END IF;
     -- Breakers are locked in one order by all who end a task.
     FOR let IN WITH gone AS (DELETE FROM kit.admitted WHERE task = OLD.id RETURNING *) SELECT * FROM gone ORDER BY guard, token LOOP
         BEGIN
+            extra := extra OR let.extra_try;
             IF let.guard LIKE 'breaker %' THEN
                 PERFORM kit.breaker_tell(let.guard, let.token, OLD.id, became, clock_timestamp());
             ELSE
@@ -81,6 +86,10 @@ BEGIN
             PERFORM kit.guard_wrong(OLD.id, SQLERRM);
         END;
     END LOOP;
+    -- Who was taken back has not tried anything out, and a sensor that looks again has not failed.
+    IF extra AND (NEW.try_number < OLD.try_number OR NEW.state = 'up_for_reschedule') THEN
+        UPDATE task_instance SET max_tries = max_tries - 1 WHERE id = NEW.id;
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS kit.guard_said (dag_id text, task_id text, said jsonb
 CREATE TABLE IF NOT EXISTS kit.guard_suspended (
     guard text PRIMARY KEY, who text NOT NULL, reason text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+-- When it was last looked whether a transaction of before has let something in (kit.guards_take_late_back).
+ALTER TABLE kit.guard_suspended ADD COLUMN IF NOT EXISTS looked_at timestamptz NOT NULL DEFAULT clock_timestamp();
 CREATE TABLE IF NOT EXISTS kit.guard_value (guard text PRIMARY KEY, slots integer, problem text, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE IF NOT EXISTS kit.guard_workers (queue text PRIMARY KEY, workers integer NOT NULL);
 -- How far tasks under way were looked at, for guards that have not counted them (kit.guards_adopt).
@@ -26,6 +28,8 @@ ALTER TABLE kit.guard_file DROP COLUMN IF EXISTS digest;
 CREATE TABLE IF NOT EXISTS kit.admitted (
     task uuid, guard text, token text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (task, guard)
 );
+-- Whether it got one try more, to try a breaker out.
+ALTER TABLE kit.admitted ADD COLUMN IF NOT EXISTS extra_try boolean NOT NULL DEFAULT false;
 CREATE INDEX IF NOT EXISTS kit_admitted_guard ON kit.admitted (guard, token);
 -- Who was not let in, and why when it was last looked at.
 CREATE TABLE IF NOT EXISTS kit.held (
@@ -43,6 +47,11 @@ CREATE TABLE IF NOT EXISTS kit.breaker (
 -- How often it has opened: for those that count. What a row that is cleared away has counted is kept for its guard.
 ALTER TABLE kit.breaker ADD COLUMN IF NOT EXISTS trips_ever bigint NOT NULL DEFAULT 0;
 CREATE TABLE IF NOT EXISTS kit.guard_trip (guard text PRIMARY KEY, trips bigint NOT NULL);
+-- How often a task tried a breaker out, over all its attempts.
+CREATE TABLE IF NOT EXISTS kit.guard_probe (
+    dag_id text, run_id text, task_id text, map_index integer, number integer NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (dag_id, run_id, task_id, map_index)
+);
 CREATE INDEX IF NOT EXISTS kit_withdrawal_task ON kit.withdrawal (task);
 -- What a breaker has not heard yet, because another transaction had it locked.
 CREATE TABLE IF NOT EXISTS kit.breaker_news (
@@ -70,11 +79,6 @@ CREATE OR REPLACE FUNCTION kit.wake_held(which text, whose text, most integer) R
             SELECT dag_id, run_id, since FROM kit.held WHERE guard = which AND (whose IS NULL OR token = whose) ORDER BY since LIMIT 500
         ) AS first GROUP BY dag_id, run_id ORDER BY min(since) LIMIT most
     ) AS waiting
-$$;
-
--- Whether somebody carries changes to a journal; they would pile up otherwise.
-CREATE OR REPLACE FUNCTION kit.is_told() RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'kit_journal' AND tgrelid = to_regclass('task_instance') AND tgenabled = 'O')
 $$;
 
 CREATE OR REPLACE FUNCTION kit.guard_tell(which text, whose text, level text, what text, reason text, who text) RETURNS void LANGUAGE plpgsql AS $$

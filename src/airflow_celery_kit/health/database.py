@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import psycopg2
 
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.database_words import plainly
 from airflow_celery_kit.health.check import Check
 
 SLOW_SECONDS = 1.0
@@ -64,7 +65,7 @@ class Database(Check):
                 took = time.monotonic() - begun
                 disk = self._disk(cursor)
         except psycopg2.Error as problem:
-            return [self.ill("away", " ".join(str(problem).split()) or type(problem).__name__)]
+            return [self.ill("away", plainly(problem))]
         return [self._of(took, used, most, disk)]
 
     def _disk(self, cursor: Any) -> int | None:

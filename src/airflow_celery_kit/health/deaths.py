@@ -1,9 +1,10 @@
 """Runs in: airflow-controller; processes of tasks that were killed, and what was run again because nobody had it, by the journal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from airflow_celery_kit.core.health import Cause, Finding, State
+from airflow_celery_kit.core.words import count
 from airflow_celery_kit.health.check import Check
 
 # Long enough for those who collect states now and then.
@@ -23,17 +24,17 @@ class Deaths(Check):
         "killed": Cause(
             State.DEGRADED,
             f"the process of a task was killed in the last {TOLD_SECONDS:.0f} s",
-            "SIGKILL without a word of anybody is often the kernel, for memory: fewer slots or more WORKER_MEMORY; see 'kit tasks events'",
+            "a SIGKILL that nobody sent is often the kernel's, for want of memory: fewer slots or more WORKER_MEMORY; see 'kit tasks list'",
         ),
         "left": Cause(
             State.DEGRADED,
-            f"a worker was told to leave and ended tasks that had not ended by then, in the last {TOLD_SECONDS:.0f} s",
-            "they are run again; a longer STOP_GRACE lets them end",
+            f"a worker was told to leave, and ended what it still ran at the end of its time, in the last {TOLD_SECONDS:.0f} s",
+            "nothing, they are run again; with a longer STOP_GRACE they would have ended",
         ),
         "repaired": Cause(
             State.DEGRADED,
-            f"tasks were put right in the last {TOLD_SECONDS:.0f} s that nobody had any more",
-            "nothing; 'kit tasks events' says why",
+            f"tasks that nobody had any more were put right in the last {TOLD_SECONDS:.0f} s",
+            "nothing, they are run again; 'kit tasks show ID' says why",
         ),
     }
 
@@ -44,8 +45,15 @@ class Deaths(Check):
             found = {what: rest for what, *rest in cursor.fetchall()}
         for cause in self.causes:
             if cause in found:
-                number, workers, latest = found[cause]
-                where = f" on {', '.join(workers)}" if workers else ""
-                said = "its worker left before it had ended" if cause == "left" else latest
-                return [self.ill(cause, f"{number} task{'s' if number > 1 else ''}{where}: {said}")]
+                return [self.ill(cause, sentence(cause, *found[cause]))]
         return [self.well("no process of a task was killed of late")]
+
+
+def sentence(cause: str, number: int, workers: Sequence[str] | None, latest: str) -> str:
+    """Return how many tasks it happened to, where, and why; of several why it happened to the last one."""
+    tasks = count(number, "task") + (f" on {', '.join(workers)}" if workers else "")
+    if cause != "left":
+        return f"{tasks}: {latest}" if number == 1 else f"{tasks}, the last one: {latest}"
+    if number == 1:
+        return f"{tasks}: its worker left before it had ended"
+    return f"{tasks}: their {'worker' if len(workers or ()) < 2 else 'workers'} left before they had ended"

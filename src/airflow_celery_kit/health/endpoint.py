@@ -3,9 +3,11 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Timer
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -120,7 +122,7 @@ class PlainEndpoint(Endpoint):
 
 
 def ask(url: SplitResult, verb: str, seconds: float, context: ssl.SSLContext | None) -> Answer:
-    """Send one request without a body. Raises ssl.SSLError, OSError or HTTPException."""
+    """Send one request without a body. Raises ssl.SSLError, OSError or HTTPException; TimeoutError when the time is over, however it drips."""
     begun = time.monotonic()
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     # The name alone, so that a failure says so.
@@ -132,13 +134,35 @@ def ask(url: SplitResult, verb: str, seconds: float, context: ssl.SSLContext | N
         else HTTPConnection(host, port, timeout=left)
     )
     try:
-        connection.request(verb, (url.path or "/") + (f"?{url.query}" if url.query else ""))
-        answer = connection.getresponse()
-        return Answer(
-            answer.status, time.monotonic() - begun, {name.lower(): value for name, value in answer.getheaders()}
-        )
+        with cut_off(connection, left):
+            connection.request(verb, (url.path or "/") + (f"?{url.query}" if url.query else ""))
+            answer = connection.getresponse()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, time.monotonic() - begun, headers)
+    except (OSError, HTTPException) as problem:
+        if isinstance(problem, TimeoutError) or time.monotonic() - begun >= seconds:
+            raise TimeoutError(f"no answer within {seconds:g} s") from problem
+        raise
     finally:
         connection.close()
+
+
+@contextmanager
+def cut_off(connection: HTTPConnection, seconds: float) -> Iterator[None]:
+    """End a connection when the time is over: its own timeout begins again with each byte."""
+
+    def end() -> None:
+        with suppress(OSError, AttributeError):
+            # Of the socket below TLS, which would want to say good-bye.
+            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    clock = Timer(seconds, end)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
 
 
 def listed(answer: Answer, header: str) -> list[str]:

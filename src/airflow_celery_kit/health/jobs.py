@@ -34,7 +34,9 @@ class Jobs(Check):
         """Return one finding for the kind, and one for each instance that is silent while another works."""
         with metadata, metadata.cursor() as cursor:
             cursor.execute(QUERY, {"type": self.job_type, "forget": FORGET_SECONDS})
-            found = [one for one in cursor.fetchall() if one[1] == "running"]
+            rows = cursor.fetchall()
+        self.anew.keep({host for host, *_ in rows})
+        found = [one for one in rows if one[1] == "running"]
         running = [(host, age) for host, _, age, *_ in found]
         anew = [host for host, _, _, job, before in found if self.anew.is_anew(host, job, expected=before == "success")]
         fresh = [host for host, age in running if age <= STALE_SECONDS]

@@ -8,9 +8,12 @@ from typing import Any
 
 from airflow_celery_kit.controller.sight import Connections
 from airflow_celery_kit.core.health import Finding, State
+from airflow_celery_kit.database_words import known, plainly
 from airflow_celery_kit.health.check import Check
 
 WAIT = "cure what else is not healthy"
+# Longer than any sentence; what a look has read from elsewhere can be longer.
+MOST_OF_A_TEXT = 500
 URLS = {"api_server": "KIT_APISERVER_URL", "flower": "KIT_FLOWER_URL"}
 
 
@@ -24,22 +27,35 @@ def given(need: str, connections: Connections, environment: Mapping[str, str]) -
 
 
 def look(check: Check, environment: Mapping[str, str]) -> list[Finding]:
-    """Look once. What a check raises becomes a finding: it could not see."""
+    """Look once. What a check raises becomes a finding: it could not see; so does what it returns and nobody could keep."""
     connections = Connections()
     try:
-        return list(check.look(*(given(need, connections, environment) for need in check.needs)))
+        return [kept(one) for one in check.look(*(given(need, connections, environment) for need in check.needs))]
     except (Exception, SystemExit) as problem:
-        said = " ".join(str(problem).split()) or type(problem).__name__
-        return [Finding(check.name, State.DEGRADED, f"cannot look: {said}", WAIT)]
+        said = text(plainly(problem))
+        said = said if known(said) else f"cannot look: {said}"
+        return [Finding(check.name, State.DEGRADED, said, WAIT, blind=True)]
     finally:
         connections.drop()
+
+
+def kept(found: Finding) -> Finding:
+    """Return a finding as a database keeps it. Raises AttributeError or ValueError for what is none."""
+    return Finding(
+        text(found.subject), State(found.state), text(found.why), text(found.cure), bool(found.vital), found.blind
+    )
+
+
+def text(said: object) -> str:
+    """Return what a look has read, perhaps from a service that speaks no text: without NUL and halves of pairs, which jsonb refuses."""
+    return str(said).encode("utf-8", "replace").decode().replace("\0", "")[:MOST_OF_A_TEXT]
 
 
 def late(check: Check) -> Finding:
     """Return what follows from a look that is not back in time."""
     away = check.causes.get("away")
     cure, vital = (away.cure, away.vital and check.hangs.fails) if away else (WAIT, False)
-    return Finding(check.name, check.hangs, f"no answer within {check.deadline:.0f} s", cure, vital)
+    return Finding(check.name, check.hangs, f"no answer within {check.deadline:.0f} s", cure, vital, blind=True)
 
 
 @dataclass
@@ -52,11 +68,17 @@ class Looker:
     due: float = 0.0
     begun: float = 0.0
     told_late: bool = False
+    answered: bool = False
     thread: Thread | None = None
     found: list[Finding] | None = None
 
     def step(self, now: float) -> list[Finding] | None:
         """Begin a look that is due, or return what one has found; None where there is nothing new."""
+        found = self._step(now)
+        self.answered = self.answered or found is not None
+        return found
+
+    def _step(self, now: float) -> list[Finding] | None:
         if self.thread is None:
             if now >= self.due:
                 self._begin(now)

@@ -25,6 +25,7 @@ from airflow_celery_kit.health.breakers import Breakers
 from airflow_celery_kit.health.canary import Canary
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.health.looking import Looker
+from airflow_celery_kit.health.own import Own, twice
 
 Say = Callable[..., None]
 WHAT = "health"
@@ -34,38 +35,47 @@ WRITE_SECONDS = 5.0
 HOLD_SECONDS = 3.0
 # A look that says otherwise than the verdict is soon followed by the one that confirms it.
 AGAIN_SECONDS = 3.0
+# So long what has never been well may be about to start, and is looked at as soon.
+STARTING_SECONDS = 120.0
 # What is ill is looked at so many times as often, so that its recovery is soon told.
 ILL_TIMES = 2
 # While a breaker counts what a check finds, so that even ten looks are made within ten seconds.
 HURRY_SECONDS, HURRIED_TURN_SECONDS = 0.3, 0.1
-READ = "SELECT facts FROM kit.seen WHERE what = 'health'"
+READ = "SELECT facts, extract(epoch FROM clock_timestamp() - at)::float8 FROM kit.seen WHERE what = 'health'"
 
 
 @dataclass
 class Health:
-    """What one controller looks at, and what holds by it. `at` is in seconds since 1970, `now` steady."""
+    """What one controller looks at, and what holds by it. `at` is in seconds since 1970, `now` steady.
+
+    `recorded` is what another one knew, and `whole` whether there is something to be said of everything.
+    """
 
     lookers: list[Looker]
     say: Say
     held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    recorded: dict[tuple[str, str], Held] = field(default_factory=dict)
+    whole: bool = False
     breakers: Breakers = field(default_factory=Breakers)
 
     def turn(self, now: float, at: float) -> bool:
         """Take up what was found since the last turn; return whether a verdict has changed."""
         before = {key: one.verdict.state for key, one in self.held.items()}
-        for looker in self.lookers:
+        for looker in list(self.lookers):
             if (found := looker.step(now)) is None:
                 continue
-            if self.take(looker.check, found, at):
+            if self.take(looker.check, found, at) or self._starting(looker.check, at):
                 looker.due = min(looker.due, now + AGAIN_SECONDS)
             elif worst(found) != State.HEALTHY:
                 looker.due = min(looker.due, now + looker.check.every / ILL_TIMES)
             if self.breakers.hear(looker.check.name, found):
                 looker.due = min(looker.due, now + HURRY_SECONDS)
+            self.admit(looker, at)
+        self.whole = self.whole or all(one.answered for one in self.lookers)
         return before != {key: one.verdict.state for key, one in self.held.items()}
 
     def take(self, check: Check, found: list[Finding], at: float) -> bool:
-        """Judge a look's findings; a subject that it says nothing of is no more. Return whether another look is to confirm them."""
+        """Judge a look's findings; a subject that it has not found is no more. Return whether another look is to confirm them."""
         unsure = False
         of_check = {key: one for key, one in self.held.items() if key[0] == check.name}
         for finding in found:
@@ -74,9 +84,25 @@ class Health:
             self.held[after.verdict.key] = after
             self._tell(before, after.verdict)
             unsure = unsure or after.other is not None
-        for key in of_check:
+        for key in () if any(one.blind for one in found) else of_check:
             del self.held[key]
         return unsure
+
+    def _starting(self, check: Check, at: float) -> bool:
+        mine = (one for key, one in self.held.items() if key[0] == check.name)
+        return any(one.starting and at - one.verdict.since < STARTING_SECONDS for one in mine)
+
+    def admit(self, looker: Looker, at: float) -> None:
+        """Look at what a name of the user's own has brought, once that is loaded."""
+        if not isinstance(looker.check, Own) or not looker.check.checks:
+            return
+        checks = looker.check.checks
+        if names := twice((one.check.name for one in self.lookers), checks):
+            self.take(looker.check, [looker.check.unusable(f"there is another check called {', '.join(names)}")], at)
+            return
+        self.lookers.remove(looker)
+        self.lookers += [Looker(check, looker.environment) for check in checks]
+        self._expect(checks)
 
     def _tell(self, before: Held | None, now: Verdict) -> None:
         if (before.verdict.state if before else State.HEALTHY) != now.state:
@@ -87,17 +113,24 @@ class Health:
         return [one.verdict for one in self.held.values()]
 
     def facts(self) -> dict[str, Any]:
-        """Return what is kept for whoever asks: the verdicts, and what the last canary of each queue took, in seconds."""
+        """Return what is kept for whoever asks: verdicts, names of checks, what the last canary of each queue took, in seconds."""
         canaries = [one.check for one in self.lookers if isinstance(one.check, Canary)]
         took = {queue: round(seconds, 6) for one in canaries for queue, seconds in list(one.seconds.items())}
-        return {"verdicts": [one.as_dict() for one in self.verdicts()], "canary_seconds": took}
+        checks = sorted({one.check.name for one in self.lookers})
+        return {"verdicts": [one.as_dict() for one in self.verdicts()], "checks": checks, "canary_seconds": took}
 
-    def restore(self, facts: Mapping[str, Any]) -> None:
-        """Go on from what another controller knew."""
-        known = [Verdict.of(one) for one in facts.get("verdicts", ())]
-        self.held = {one.key: Held(one) for one in known}
+    def restore(self, facts: Mapping[str, Any], age: float) -> None:
+        """Go on from what another controller knew, `age` seconds ago; what is no longer fresh is looked at first."""
+        self.recorded, self.held, self.whole = known(facts), {}, age < seen.STALE_SECONDS
         for looker in self.lookers:
-            looker.check.remember({one.subject for one in known if one.check == looker.check.name})
+            looker.answered = False
+        self._expect([one.check for one in self.lookers])
+
+    def _expect(self, checks: list[Check]) -> None:
+        for check in checks:
+            mine = {key: one for key, one in self.recorded.items() if key[0] == check.name}
+            self.held |= mine if self.whole else {}
+            check.remember({subject for _, subject in mine})
 
 
 @dataclass
@@ -110,6 +143,7 @@ class Loop:
     asked: float = float("-inf")
     written: float = float("-inf")
     over: Event = field(default_factory=Event)
+    failed: str = ""
 
     def turn(self, now: float, at: float) -> None:
         """Look and write while this controller leads. Raises psycopg2.Error where the database is away; it has looked then."""
@@ -119,7 +153,7 @@ class Loop:
                 return
         changed = self.health.turn(now, at)
         self._lead(now)
-        if self.token is not None and (changed or now - self.written >= WRITE_SECONDS):
+        if self.token is not None and self.health.whole and (changed or now - self.written >= WRITE_SECONDS):
             self.written = now
             seen.write(WHAT, self.health.facts(), self._lease().fenced)
         if self.token is not None:
@@ -133,14 +167,14 @@ class Loop:
         return Lease(self.connections.metadata, WHAT, instance.name(), self.token)
 
     def _lead(self, now: float) -> None:
-        """Renew the lease, or take it; whoever takes it goes on from what is on record."""
+        """Renew the lease, or take it; whoever has not looked until then goes on from what is on record."""
         if now - self.asked < HOLD_SECONDS:
             return
         self.asked = now
         lease = self._lease()
         lease.hold()
-        if lease.token is not None and lease.token != self.token:
-            self.health.restore(recorded(self.connections.metadata))
+        if lease.token is not None and self.token is None:
+            self.health.restore(*recorded(self.connections.metadata))
         self.token = lease.token
 
     def run(self) -> None:
@@ -148,60 +182,46 @@ class Loop:
         while not self.over.is_set():
             try:
                 self.turn(time.monotonic(), time.time())
-            except psycopg2.Error:
+                self.failed = ""
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
                 self.connections.drop()
             except Exception as problem:
-                self.health.say("fails", what=WHAT, reason=f"{type(problem).__name__}: {problem}")
+                self._fail(f"{type(problem).__name__}: {problem}")
                 self.connections.drop()
             self.over.wait(self.pause())
+
+    def _fail(self, reason: str) -> None:
+        if reason != self.failed:
+            self.health.say("fails", what=WHAT, reason=reason)
+        self.failed = reason
 
     def start(self) -> None:
         """Turn for ever in a thread of its own."""
         Thread(target=self.run, name=WHAT, daemon=True).start()
 
 
-def recorded(metadata: Any) -> dict[str, Any]:
-    """Return the verdicts on record, nothing where there are none. Raises psycopg2.Error."""
+def known(facts: Mapping[str, Any]) -> dict[tuple[str, str], Held]:
+    """Return the verdicts on record; none where another version has written something else."""
+    try:
+        return {one.key: Held(one) for one in map(Verdict.of, facts.get("verdicts", ()))}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def recorded(metadata: Any) -> tuple[dict[str, Any], float]:
+    """Return what is on record and how old that is, in seconds; nothing where there is none. Raises psycopg2.Error."""
     with metadata, metadata.cursor() as cursor:
         cursor.execute(READ)
         row = cursor.fetchone()
-    return row[0] if row else {}
+    return row or ({}, float("inf"))
 
 
 def from_environment(environment: Mapping[str, str], say: Say) -> Health:
-    """Return all checks of a deployment; what cannot be loaded of the user's own is a verdict itself."""
+    """Return all checks of a deployment. The user's own are loaded by looks; what cannot be is a verdict itself."""
     if folder := environment.get("AIRFLOW__CORE__PLUGINS_FOLDER"):
         sys.path += [folder] if folder not in sys.path and Path(folder).is_dir() else []
-    health = Health([Looker(check, environment) for check in table.built_in(environment)], say)
-    for name, found in table.own(environment):
-        try:
-            if isinstance(found, BaseException):
-                raise found
-            health.lookers += [Looker(check, environment) for check in table.checks_of(found)]
-        except (Exception, SystemExit) as problem:
-            health.lookers.append(Looker(Unusable(name, problem), environment))
-    return health
-
-
-class Unusable(Check):
-    """Stands for a check of the user's own that cannot be loaded."""
-
-    name = "own-checks"
-
-    def __init__(self, subject: str, problem: BaseException) -> None:
-        self.subject, self.problem = subject, f"{type(problem).__name__}: {problem}"
-        self.name = f"own-check {subject}"  # type: ignore[misc]
-
-    def look(self) -> list[Finding]:
-        """Return that there is none."""
-        return [
-            Finding(
-                self.subject,
-                State.DEGRADED,
-                f"cannot be used: {self.problem}",
-                f"see {table.VARIABLE}, and the folder `plugins`",
-            )
-        ]
+    own = [Own(name, load) for name, load in table.own(environment)]
+    return Health([Looker(check, environment) for check in [*table.built_in(environment), *own]], say)
 
 
 def once(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -210,17 +230,17 @@ def once(environment: Mapping[str, str]) -> dict[str, Any]:
     health.lookers = [one for one in health.lookers if not isinstance(one.check, Canary)]
     try:
         connections = Connections()
-        health.restore(recorded(connections.metadata))
+        facts, _ = recorded(connections.metadata)
+        health.restore(facts, age=0.0)
         connections.drop()
-    except (psycopg2.Error, KeyError):
+    except psycopg2.Error:
         pass
-    open_ones = {id(one) for one in health.lookers}
-    while open_ones:
-        for looker in health.lookers:
-            if id(looker) in open_ones and (found := looker.step(time.monotonic())) is not None:
+    while waiting := [one for one in health.lookers if not one.answered]:
+        for looker in waiting:
+            if (found := looker.step(time.monotonic())) is not None:
                 looker.check.confirm = 1
                 health.take(looker.check, found, time.time())
-                open_ones.remove(id(looker))
+                health.admit(looker, time.time())
         time.sleep(0.05)
     return {"at": time.time(), "verdicts": [one.as_dict() for one in health.verdicts()]}
 

@@ -5,18 +5,22 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import psycopg2
+from psycopg2.extensions import parse_dsn
 
 from airflow_celery_kit import addresses
 from airflow_celery_kit.core.health import Cause, Finding, State
 from airflow_celery_kit.health.check import Check
+from airflow_celery_kit.keepalive import KEEPALIVE
 
+# Nothing of the address is repeated: what cannot be read may be the password.
+UNREADABLE = "its address cannot be read: in user and password write %25, %40, %2F and %3A for %, @, / and :"
 ASK = "ask those who run it"
 
 
 class Reachable(Check):
     """A login at `address`, libpq's or SQLAlchemy's, and a round trip. The password is best in the file that `PGPASSFILE` names.
 
-    `seconds` is how long that may take.
+    `seconds` is how long that may take. Raises ValueError for an address that cannot be read.
     """
 
     causes: ClassVar = {
@@ -31,13 +35,13 @@ class Reachable(Check):
 
     def __init__(self, name: str, address: str, seconds: float = 5.0) -> None:
         self.name = name  # type: ignore[misc]
-        self.address, self.seconds, self.deadline = addresses.libpq(address), seconds, seconds + 1.0
+        self.address, self.seconds, self.deadline = readable(addresses.libpq(address)), seconds, seconds + 1.0
 
     def look(self) -> Iterable[Finding]:
         """Return one finding."""
         begun = time.monotonic()
         try:
-            connection = psycopg2.connect(self.address, connect_timeout=max(2, round(self.seconds)))
+            connection = psycopg2.connect(self.address, **KEEPALIVE | {"connect_timeout": max(2, round(self.seconds))})
             try:
                 with connection, connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
@@ -50,3 +54,14 @@ class Reachable(Check):
         took = time.monotonic() - begun
         said = f"answers in {took * 1000:.0f} ms"
         return [self.ill("slow", said) if took > self.seconds * 0.8 else self.well(said)]
+
+
+def readable(address: str) -> str:
+    """Return an address that libpq reads as it is meant, without a part of the password for a host or a port. Raises ValueError."""
+    try:
+        parts = parse_dsn(address)
+    except psycopg2.Error:
+        raise ValueError(UNREADABLE) from None
+    if "@" in parts.get("host", "") or not all(one.isdigit() for one in parts.get("port", "5432").split(",")):
+        raise ValueError(UNREADABLE)
+    return address

@@ -1,6 +1,7 @@
 """Runs in: airflow-controller; all checks. Those of the user's own are named by `KIT_HEALTH_CHECKS` or come as entry points."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -56,19 +57,17 @@ def built_in(environment: Mapping[str, str]) -> list[Check]:
     return [kind() for kind in BUILT_IN if kind not in left_out or environment.get(left_out[kind])]
 
 
-def own(environment: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    """Yield the user's own by name, each as what can be loaded: a check, its class, or a list of them; a problem instead where there is one."""
+def own(environment: Mapping[str, str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the user's own by name, each with what loads it: a check, its class, or a list of them."""
     for name in filter(None, (one.strip() for one in environment.get(VARIABLE, "").split(","))):
-        module, _, attribute = name.rpartition(".")
-        try:
-            yield name, getattr(import_module(module), attribute)
-        except (Exception, SystemExit) as problem:
-            yield name, problem
-    for point in entry_points(group=GROUP):
-        try:
-            yield point.name, point.load()
-        except (Exception, SystemExit) as problem:
-            yield point.name, problem
+        yield name, partial(named, name)
+    yield from ((point.name, point.load) for point in entry_points(group=GROUP))
+
+
+def named(name: str) -> Any:
+    """Return what a dotted name stands for. Raises what its module raises, or AttributeError."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
 
 
 def checks_of(found: Any) -> list[Check]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from valkey.exceptions import OutOfMemoryError, ValkeyError
+from valkey.exceptions import OutOfMemoryError, ResponseError, ValkeyError
 
 from airflow_celery_kit.core.health import Cause, Finding, State
 from airflow_celery_kit.health.anew import Anew
@@ -35,7 +35,9 @@ class Valkey(Check):
         ),
         "nearly full": Cause(State.DEGRADED, f"{USED_SHARE:.0%} of maxmemory are in use", ROOM_CURE),
         "loading": Cause(State.DEGRADED, "it reads its data after a start", "wait"),
-        "not on disk": Cause(State.UNHEALTHY, "the append-only file cannot be written", DISK_CURE),
+        "not on disk": Cause(
+            State.UNHEALTHY, "the append-only file cannot be written: it refuses writes", DISK_CURE, vital=True
+        ),
         "no file": Cause(
             State.DEGRADED,
             "there is no append-only file: a restart loses all messages",
@@ -67,6 +69,7 @@ class Valkey(Check):
         self.evicted: int | None = None
         self.rejected: int | None = None
         self.anew, self.empty = Anew(), Anew()
+        self.away = 0
 
     def look(self, broker: Any) -> Iterable[Finding]:
         """Return one finding: the worst."""
@@ -79,8 +82,13 @@ class Valkey(Check):
         except OutOfMemoryError as problem:
             return [self.ill("full", str(problem))]
         except (ValkeyError, OSError) as problem:
+            if isinstance(problem, ResponseError) and str(problem).startswith("MISCONF"):
+                return [self.ill("not on disk", str(problem))]
+            self.away += 1
             return [self.ill("away", str(problem) or type(problem).__name__)]
-        return [self.of(said, time.monotonic() - begun, bool(kept))]
+        found = self.of(said, time.monotonic() - begun, bool(kept))
+        self.away = 0
+        return [found]
 
     def of(self, said: Mapping[str, Any], took: float, kept: bool = True) -> Finding:
         """Return what follows from `INFO`, the seconds of the round trip, and whether what the last look wrote is still there."""
@@ -92,7 +100,8 @@ class Valkey(Check):
         held = f"{said['connected_clients']} clients, {said['blocked_clients']} of them wait for messages"
         why = f"answers in {took * 1000:.0f} ms, {share:.0%} of maxmemory, {held}"
         started = f"started anew {said['uptime_in_seconds']} s ago"
-        anew = self.anew.is_anew(self.name, said["run_id"])
+        # That it was away has been told; one look would not have been believed.
+        anew = self.anew.is_anew(self.name, said["run_id"], expected=self.away >= self.confirm)
         empty = self.empty.is_anew(self.name, said["run_id"], expected=kept)
         checks = (
             ("evicts", evicted, f"{evicted} keys evicted since the last look"),

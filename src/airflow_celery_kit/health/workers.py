@@ -91,6 +91,7 @@ class Workers(Check):
         now = time.monotonic()
         steady, lost = now - self.looked < STEADY_SECONDS, self._lost(reports, broker, now)
         unserved = self._unserved(reports)
+        self.anew.keep(self.seen)
         yield from (self.of(name, said) for name, said in reports.items())
         yield from (self.ill("lost", f"last heard of {seconds:.0f} s ago", name) for name, seconds in lost.items())
         if not reports:
@@ -132,8 +133,8 @@ class Workers(Check):
         memory = said.get("memory") or {"free": 1, "total": 1}
         checks = (
             ("no disk", said.get("short"), said.get("short", "")),
-            ("deaf", said.get("deaf"), "messages wait and it takes none"),
             ("unsubscribed", missing and not said.get("drained"), f"does not listen to {', '.join(missing)}"),
+            ("deaf", said.get("deaf"), "messages wait and it takes none"),
             ("disk", disk < LITTLE_DISK_BYTES, f"{disk >> 20} MiB left"),
             (
                 "memory",

@@ -9,6 +9,11 @@ CREATE TABLE IF NOT EXISTS kit.change (
     message text, worker text, facts jsonb
 );
 
+-- Whether somebody carries changes to a journal; they would pile up otherwise.
+CREATE OR REPLACE FUNCTION kit.is_told() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'kit_journal' AND tgrelid = to_regclass('task_instance') AND tgenabled = 'O')
+$$;
+
 -- No function takes a row of Airflow's: whoever drops the table would have to drop it first.
 CREATE OR REPLACE FUNCTION kit.task_facts(queue text, pool text, priority integer, operator text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT jsonb_build_object('queue', queue, 'pool', pool, 'priority', priority, 'operator', operator)

@@ -15,6 +15,7 @@ import psutil
 
 from airflow_celery_kit import env_file
 from airflow_celery_kit.errors import KitError, NotReadyError, NotRunningError
+from airflow_celery_kit.knobs import KNOBS
 from airflow_celery_kit.runtimes import changed, leaving, log_files, ports, services
 from airflow_celery_kit.runtimes.base import Instance, Say
 from airflow_celery_kit.runtimes.environment import LOOPBACK, broker, inherited
@@ -167,10 +168,11 @@ class Embedded:
 
     def _find_ports(self, say: Say) -> None:
         moved: dict[str, str] = {}
+        known = {self.settings.number(name) for name in KNOBS if name.endswith("_PORT")}
         for knob, what in PORT_KNOBS.items():
             wanted = self.settings.number(knob)
             host = self.settings["BIND_ADDRESS"] if knob in ("AIRFLOW_PORT", "FLOWER_PORT") else LOOPBACK
-            free = ports.next_free(wanted, host, frozenset(map(int, moved.values())))
+            free = ports.next_free(wanted, host, frozenset((known - {wanted}) | set(map(int, moved.values()))))
             if free != wanted:
                 moved[knob] = str(free)
                 say(f"port {wanted} is taken: {what} gets {free}, recorded as {knob} in .env")

@@ -1,6 +1,6 @@
 """Runs in: the embedded runtime; the addresses, ports, paths and secrets that docker-compose.yml sets for containers.
 
-Every other setting comes from `config/airflow.env` and a profile, as it does there.
+Every other setting comes from `config/airflow.env`, a profile and a service's own file, as it does there.
 """
 
 import shlex
@@ -25,10 +25,10 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def airflow_settings(settings: Settings) -> dict[str, str]:
-    """Return `config/airflow.env` and the chosen profile with the knobs of `.env` filled in, as Compose does."""
-    config = settings.root / "config"
-    files = (config / "airflow.env", config / "profiles" / f"{settings['KIT_PROFILE']}.env")
+def airflow_settings(settings: Settings, *own: str) -> dict[str, str]:
+    """Return `config/airflow.env`, the chosen profile and a service's `own` files with the knobs of `.env` filled in, as Compose does."""
+    names = ("airflow.env", f"profiles/{settings['KIT_PROFILE']}.env", *own)
+    files = [settings.root / "config" / name for name in names]
     found = {name: value for file in files for name, value in dotenv_values(file, interpolate=False).items()}
     return {name: string.Template(value or "").substitute(settings.values) for name, value in found.items()}
 
@@ -74,7 +74,6 @@ def controller(settings: Settings) -> dict[str, str]:
         "KIT_METADATA_CONN": f"{server}/airflow",
         "KIT_RESULTS_CONN": f"{server}/celery",
         "KIT_JOURNAL_CONN": f"{server}/kit",
-        "KIT_JOURNAL_DAYS": settings["JOURNAL_DAYS"],
         "KIT_APISERVER_URL": settings.url("AIRFLOW_PORT"),
         "KIT_FLOWER_URL": settings.url("FLOWER_PORT"),
         "PGPASSFILE": str(settings.secrets / "pgpass_controller"),

@@ -42,7 +42,7 @@ CONTROLLER_SETTINGS = {
 # What a prepared database was prepared for stands in its comment, with the data itself.
 VERSIONED = ("apache-airflow-core", "apache-airflow-providers-fab")
 # Raised with every change of tables, triggers and rights in Airflow's and Celery's databases.
-KIT_SCHEMA = 19
+KIT_SCHEMA = 21
 # PostgreSQL changes no column that a trigger names; add_to_databases() makes them again.
 WITHOUT_TRIGGERS = "; ".join(
     f"DROP TRIGGER IF EXISTS {name} ON {{table}}" for name in ("kit_wake", "kit_journal", "kit_hold", *guards.TRIGGERS)

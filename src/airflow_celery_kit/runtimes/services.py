@@ -23,7 +23,8 @@ class Service:
     """An Airflow service: its command, the parts of its environment, its health check, its seconds to stop.
 
     `{instance}` in the command stands for the instance's name and `{KNOB}` for a knob of `.env`; `probe` likewise.
-    `count` names the knob that says how many instances there are; without it there is one.
+    `count` names the knob that says how many instances there are; without it there is one. `own` are files in `config/` that no other
+    service reads.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Service:
     probe: tuple[str, ...]
     stop_seconds: int | str = 30
     count: str = ""
+    own: tuple[str, ...] = ()
 
     @property
     def is_worker(self) -> bool:
@@ -61,6 +63,7 @@ def _worker(name: str, queue: str, slots: str, count: str = "") -> Service:
         (f"{PROBES}.worker",),
         stop_seconds="STOP_GRACE",
         count=count,
+        own=("worker.env",),
     )
 
 
@@ -99,6 +102,7 @@ AIRFLOW = (
         (f"{PROBES}.controller",),
         stop_seconds=15,
         count="CONTROLLERS",
+        own=("controller.env",),
     ),
     Service(
         "airflow-flower",
@@ -176,7 +180,7 @@ def workers(names: list[str], there: list[str]) -> list[str]:
 def environment_of(settings: Settings, instance: str, inherited: dict[str, str]) -> dict[str, str]:
     """Return the whole environment of one instance, on top of what it inherits."""
     service = BY_NAME[service_of(instance)]
-    merged = {**inherited, **env.airflow_settings(settings), **env.addresses(settings)}
+    merged = {**inherited, **env.airflow_settings(settings, *service.own), **env.addresses(settings)}
     for group in service.groups:
         merged |= group(settings)
     merged |= {"KIT_INSTANCE": instance, "KIT_BEAT_FILE": str(settings.var / "run" / f"{instance}.beat")}

@@ -37,8 +37,8 @@ class Pace:
         return result
 
 
-def install() -> None:
-    """Have this process's scheduler keep its pace."""
+def install(first: Callable[[], None]) -> None:
+    """Have this process's scheduler keep its pace; `first` is called before each loop, and raises nothing."""
     from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
     if not patching.fits("resting between loops", SchedulerJobRunner, WRITTEN_AGAINST):
@@ -47,6 +47,7 @@ def install() -> None:
 
     @functools.wraps(decide)
     def decide_in_time(self: Any, session: Any) -> int:
+        first()
         return pace.keep(lambda: decide(self, session))
 
     SchedulerJobRunner._do_scheduling = decide_in_time

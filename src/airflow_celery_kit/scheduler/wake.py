@@ -26,6 +26,9 @@ CHANNEL = "kit_wake"
 MOST_NAMES = 10_000
 # Between two tries to connect; the database is away, and the scheduler has other things to do.
 RECONNECT_SECONDS = 5.0
+# A scheduler that is busy never sleeps; so long after they were last looked at, guards are looked at all the same. A little longer than
+# Airflow's own sleep, so that one that does sleep looks once.
+SERVE_SECONDS = 1.2
 # What has a trigger in wake.sql.
 TABLES = (
     "task_instance",
@@ -41,6 +44,7 @@ HEARS = f"SELECT ({RINGS}) AND pg_backend_pid() = %s"
 LIVE = "is_paused IS NOT TRUE AND is_stale IS NOT TRUE AND has_import_errors IS NOT TRUE"
 # Whether something is under way, the seconds until a schedule's run or a deadline is due, and whether this connection would be rung.
 # A run that was due a moment ago may not be made yet. Runs whose tasks a limit or a breaker lets in by now ring (guards/reading.sql).
+SERVE = "SELECT kit.guards_ring()"
 PROSPECT = f"""
 SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running')
            OR EXISTS (SELECT 1 FROM callback WHERE state = 'pending' OR (state = 'queued' AND type = 'executor'))
@@ -50,7 +54,7 @@ SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1
            (SELECT min(next_dagrun_create_after) FROM dag WHERE {LIVE} AND next_dagrun_create_after > clock_timestamp()),
            (SELECT min(deadline_time) FROM deadline WHERE NOT missed AND deadline_time > clock_timestamp())
        ) - clock_timestamp())::float8,
-       kit.guards_ring(),
+       ({SERVE}),
        {HEARS.removeprefix("SELECT ")}
 """
 # So long after its moment a run is due by the scheduler's clock too, which may be another one than the database's.
@@ -71,7 +75,7 @@ class Bell:
         self.other = True
         self.unsure, self.names = True, set[str]()
         self.connection: Any = None
-        self.next_try = 0.0
+        self.next_try = self.serve_at = 0.0
 
     def wait(self, seconds: float) -> bool:
         """Sleep for `seconds`, less when a run is due, more while none is under way; return whether something has happened."""
@@ -138,10 +142,24 @@ class Bell:
         other, self.other = self.other, False
         return bool(self.names) and not (other or self.unsure)
 
+    def serve(self) -> None:
+        """Let guards take up what has come, where they have not for SERVE_SECONDS. For the beginning of a loop, which has no lock yet."""
+        if self.clock() < self.serve_at:
+            return
+        try:
+            if connection := self._connected():
+                self.serve_at = self.clock() + SERVE_SECONDS
+                with connection.cursor() as cursor:
+                    cursor.execute(SERVE)
+        except Exception as problem:
+            log.warning("limits and breakers are looked at when the scheduler sleeps: %s", str(problem).strip())
+            self._hang_up()
+
     def _suitable(self, connection: Any, seconds: float) -> float:
         with connection.cursor() as cursor:
             cursor.execute(PROSPECT, (connection.info.backend_pid,))
             busy, run_due, guard_due, self.rings = cursor.fetchone()
+        self.serve_at = self.clock() + SERVE_SECONDS
         # What ended in the last loop may leave something for the next one: only the second quiet look is rest.
         rests, self.quiet = self.quiet and not busy and self.rings, not busy
         longest = max(seconds, self.rest) if rests else seconds
@@ -199,4 +217,4 @@ def install() -> None:
         scheduler_job_runner.time = Clock(bell)
         looks.install(bell.rung)
         beginnings.install(bell.only_tasks)
-        pace.install()
+        pace.install(bell.serve)

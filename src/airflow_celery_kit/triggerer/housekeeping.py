@@ -20,6 +20,7 @@ from psycopg2.extras import Json
 from airflow_celery_kit import rounds
 from airflow_celery_kit.addresses import libpq
 from airflow_celery_kit.core.housekeeping import Limits
+from airflow_celery_kit.database_words import plainly
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.housekeeping import from_environment
 from airflow_celery_kit.keepalive import KEEPALIVE
@@ -146,7 +147,7 @@ def main(arguments: list[str]) -> int:
         print("another round is under way: call again in some minutes", file=sys.stderr)  # noqa: T201
         return 1
     except psycopg2.Error as problem:
-        print(f"the metadata database cannot be seen, see 'kit status': {str(problem).strip()}", file=sys.stderr)  # noqa: T201
+        print(f"the metadata database cannot be seen, see 'kit status': {plainly(problem)}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -16,6 +16,7 @@ from airflow_celery_kit import patching, preload
 from airflow_celery_kit.worker import (
     adapters,
     canary,
+    control_connection,
     deadline,
     holding,
     log_levels,
@@ -33,7 +34,9 @@ def set_up(instance: Any, **_: object) -> None:
     parent_death.install()
     reports.install(instance.app)
     changes = (holding.install, slots.install, canary.install)
-    patching.attempt((*(partial(change, instance.app) for change in changes), record.install))
+    patching.attempt(
+        (*(partial(change, instance.app) for change in changes), record.install, control_connection.install)
+    )
 
 
 @celeryd_init.connect

@@ -23,7 +23,7 @@ WHERE id = ANY(%s::uuid[]) AND (state IS NULL OR state IN ('up_for_retry', 'up_f
 """
 EMPTY = """
 TRUNCATE kit.guard, kit.guard_said, kit.guard_suspended, kit.guard_value, kit.guard_workers, kit.guard_sweep, kit.admitted, kit.held,
-    kit.rate, kit.breaker, kit.breaker_news, kit.guard_trip, kit.guard_event, kit.guard_fault, kit.withdrawal, kit.change,
+    kit.rate, kit.breaker, kit.breaker_news, kit.guard_trip, kit.guard_probe, kit.guard_event, kit.guard_fault, kit.withdrawal, kit.change,
     task_instance, dag_run, dag_tag, serialized_dag
 """
 # Whatever guards count by the clock is so many seconds older.

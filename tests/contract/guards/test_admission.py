@@ -262,16 +262,6 @@ def test_a_probe_that_never_ran_makes_room_for_another_one(airflow):
     assert airflow.schedule(ids[3:]) == 1
 
 
-def test_who_asks_for_it_fails_at_once_with_the_reason_on_record(airflow):
-    airflow.guards(breaker(on_open="fail"))
-    ids = airflow.tasks(4)
-    airflow.schedule(ids[:3])
-    fails(airflow, ids[:3])
-    assert airflow.schedule(ids[3:]) == 1 and airflow.states(ids[3:]) == ["failed"]
-    (reason,) = airflow.query("SELECT facts ->> 'error' FROM kit.change WHERE kind = 'error'")[0]
-    assert "breaker crm: open until" in reason
-
-
 def test_what_a_person_marks_as_failed_opens_nothing(airflow):
     airflow.guards(breaker(failures=1))
     (id,) = airflow.tasks(1)

@@ -2,9 +2,11 @@
 
 import contextlib
 import threading
+import time
 
 import pytest
 
+from airflow_celery_kit.scheduler import wake
 from tests.contract.guards.conftest import breaker
 from tests.contract.servers import wait_for
 
@@ -59,6 +61,27 @@ def test_a_failure_that_finds_its_breaker_in_other_hands_is_counted_before_the_s
     assert airflow.breaker()[0] == "closed"
     airflow.query("SELECT kit.guards_ring()")
     assert airflow.breaker()[:2] == ("open", "2 failures in 60 s")
+
+
+def test_a_scheduler_that_never_sleeps_hears_within_two_seconds(airflow, scheduler):
+    airflow.guards(breaker(failures=2))
+    first, second = under_way(airflow, 2)
+    bell = wake.Bell(airflow.connect)
+    with scheduler.cursor() as cursor:
+        bell.serve()
+        cursor.execute(FAIL, (first,))
+        airflow.query(FAIL, second)
+        bell.serve()
+        scheduler.commit()
+    try:
+        until = time.monotonic() + 2
+        while airflow.breaker()[0] == "closed" and time.monotonic() < until:
+            # As it does in each of its loops.
+            bell.serve()
+            bell.rung()
+        assert airflow.breaker()[:2] == ("open", "2 failures in 60 s")
+    finally:
+        bell.connection.close()
 
 
 def test_a_probe_that_leaves_without_an_end_waits_for_nobody(airflow, scheduler):

@@ -41,6 +41,19 @@ def test_a_broker_that_was_killed_between_two_looks_is_told_for_a_while(own, lat
     assert state_of(check)[0] == "Healthy"
 
 
+def test_a_broker_whose_absence_was_told_is_not_told_again_when_it_comes_back(own):
+    check = Valkey()
+    assert state_of(check)[0] == "Healthy"
+    own.kill()
+    assert [state_of(check)[0] for _ in range(check.confirm)] == ["Unhealthy"] * check.confirm
+    own.start()
+    assert state_of(check)[0] == "Healthy"
+    own.kill()
+    assert state_of(check)[0] == "Unhealthy", "once: nobody believes it yet"
+    own.start()
+    assert state_of(check)[0] == "Degraded"
+
+
 def test_a_broker_that_comes_back_empty_is_told_as_that(own):
     check = Valkey()
     state_of(check)
@@ -75,6 +88,16 @@ def heart(stack, host: str, number: int, age: float) -> None:
     """Leave a scheduler's heartbeat."""
     put = "INSERT INTO job (id, job_type, hostname, state, latest_heartbeat) VALUES (%s, 'SchedulerJob', %s, 'running', now() - %s * interval '1 s')"
     stack.query(put, number, host, age, **METADATA)
+
+
+def test_a_scheduler_that_was_stopped_for_long_is_not_told_when_it_is_started(found, measured):
+    check = Scheduler()
+    heart(measured, "scheduler-1", 1, 9)
+    found(check)
+    measured.query("UPDATE job SET state = 'success', latest_heartbeat = now() - interval '2 hours'", **METADATA)
+    assert found(check)["scheduler"].state == State.UNHEALTHY
+    heart(measured, "scheduler-1", 2, 0)
+    assert found(check)["scheduler"].state == State.HEALTHY
 
 
 @pytest.mark.parametrize(("told", "state"), [(False, State.DEGRADED), (True, State.HEALTHY)])

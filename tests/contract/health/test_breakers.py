@@ -1,11 +1,13 @@
 """Runs in: contract tests; a breaker that goes by a health check: a real service gets worse, the loop of a controller opens it in PostgreSQL."""
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psycopg2
 import pytest
 
 from airflow_celery_kit.core.guards.file import parse
@@ -124,3 +126,29 @@ def test_whose_lease_is_gone_tells_nothing(loop, shop, measured):
     loop.asked = time.monotonic()
     loop.health.breakers.tell(loop.connections.metadata, loop._lease().fenced)
     assert loop.health.breakers.news == [] and breaker(measured)[0] == "closed"
+
+
+def test_what_is_seen_while_the_breaker_is_in_other_hands_is_counted_when_it_is_free(loop, shop, measured):
+    """For longer than the controller waits for a lock."""
+    settings, other = measured.settings, {"user": "airflow", "dbname": "airflow", "host": "127.0.0.1"}
+    measured.query(
+        "INSERT INTO kit.breaker (guard, token) VALUES ('breaker crm', '') ON CONFLICT DO NOTHING", **METADATA
+    )
+    loop.health.lookers[0].due = 0.0
+    shop.status, shop.asked = BROKEN, 0
+    address = {"port": settings["POSTGRES_PORT"], "password": settings["AIRFLOW_DB_PASSWORD"], **other}
+    with contextlib.closing(psycopg2.connect(**address)) as scheduler, scheduler.cursor() as cursor:
+        cursor.execute("SELECT FROM kit.breaker FOR UPDATE")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            turn(loop, 10)
+        seen = shop.asked
+        loop.health.lookers[0].due = float("inf")
+        scheduler.commit()
+    shop.status = FINE
+    assert seen == 1 and [one[:2] for one in loop.health.breakers.news] == [("shop", State.UNHEALTHY)]
+    loop.connections.drop()
+    loop.turn(time.monotonic(), time.time())
+    counted = "SELECT extract(epoch FROM clock_timestamp()) - (verdicts -> 'unhealthy' ->> 0)::float8 FROM kit.breaker"
+    ((age,),) = measured.query(counted, **METADATA)
+    assert 2.5 < age < 10, "as old as the look was"
+    assert loop.health.breakers.news == []

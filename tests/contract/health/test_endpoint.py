@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime
+import re
+import socket
 import ssl
 import threading
 import time
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from airflow_celery_kit.core.health import State
+from airflow_celery_kit.health import looking
 from airflow_celery_kit.health.endpoint import Endpoint, PlainEndpoint
 from airflow_celery_kit.health.reachable import Reachable
 from tests.contract.servers import free_ports
@@ -94,7 +97,7 @@ def look(check: Endpoint):
         ({"wait": 0.9}, State.DEGRADED, "200 after"),
         ({"headers": {}}, State.DEGRADED, "no header"),
         ({"status": 500}, State.UNHEALTHY, "500 after"),
-        ({"wait": 2.0}, State.UNHEALTHY, "timed out"),
+        ({"wait": 2.0}, State.UNHEALTHY, "no answer within 1 s"),
         ({"status": 404}, State.GONE, "404 after"),
         ({"headers": GOOD | {"Allow": "GET"}}, State.GONE, "it allows GET, not POST"),
         ({"headers": GOOD | {"Accept": "text/html"}}, State.GONE, "it accepts text/html, not application/json"),
@@ -111,6 +114,46 @@ def test_a_name_that_nobody_knows_and_a_port_that_nobody_has_are_unhealthy():
     (port,) = free_ports(1)
     for url in (f"http://127.0.0.1:{port}/", "http://nobody.invalid/"):
         assert look(Plain("shop", url)).state == State.UNHEALTHY
+
+
+@contextlib.contextmanager
+def dripping(said: bytes) -> Iterator[int]:
+    """A server that never comes to an end: a byte now and then. Gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                client, _ = listener.accept()
+                with client:
+                    client.sendall(said)
+                    while not over.wait(0.1):
+                        client.sendall(b"x")
+
+        threading.Thread(target=drip, daemon=True).start()
+        yield listener.getsockname()[1]
+        over.set()
+
+
+def test_an_answer_that_drips_is_late_however_much_of_it_came():
+    with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as port:
+        begun = time.monotonic()
+        one = look(Plain("shop", f"http://127.0.0.1:{port}/", seconds=1.0))
+        took = time.monotonic() - begun
+    assert one.state == State.UNHEALTHY and took < 2
+
+
+def test_a_port_that_speaks_something_else_is_unhealthy():
+    with dripping(b"J\0\0\0\n8.0.36\0\n") as port:
+        (one,) = looking.look(Plain("shop", f"http://127.0.0.1:{port}/", seconds=1.0), {})
+    assert one.state == State.UNHEALTHY and one.why.startswith("BadStatusLine") and "\0" not in one.why
+
+
+@pytest.mark.parametrize("password", ["100%sure", "p@ss", "s3cr/et"])
+def test_an_address_that_cannot_be_read_is_refused_and_not_repeated(password):
+    with pytest.raises(ValueError, match="cannot be read") as refused:
+        Reachable("warehouse", f"postgresql://reader:{password}@warehouse.example/sales")
+    assert not set(re.split(r"[%@/]", password)) & set(re.split(r"\W", str(refused.value)))
 
 
 def test_a_certificate_is_looked_at(tmp_path):

@@ -93,16 +93,23 @@ def test_only_who_leads_looks_and_who_takes_over_goes_on(loop, measured, reports
     other.connections.drop()
 
 
-def test_a_check_of_ones_own_is_loaded_from_the_folder_of_plugins_and_one_that_cannot_be_is_told(controller, found):
+def test_a_check_of_ones_own_is_loaded_from_the_folder_of_plugins_and_one_that_cannot_be_is_told(controller):
     environment = controller | {
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "KIT_HEALTH_CHECKS": OWN,
     }
     health = from_environment(environment, lambda *_, **__: None)
-    own = {one.check.name: one.check for one in health.lookers[-3:]}
-    assert found(own["backlog"])["backlog"].state == State.HEALTHY
+    health.lookers = [one for one in health.lookers if one.check.name.startswith("own-check ")]
+
+    def looked() -> bool:
+        health.turn(time.monotonic(), time.time())
+        return health.whole
+
+    wait_for("a look at all of them", looked, 20)
+    seen = {one.check: one for one in health.verdicts()}
+    assert seen["backlog"].state == State.HEALTHY and len(seen) == 3
     for name, why in (("no_such.Thing", "No module named 'no_such'"), ("os.path", "no check with a name")):
-        (one,) = found(own[f"own-check {name}"]).values()
+        one = seen[f"own-check {name}"]
         assert one.state == State.DEGRADED and why in one.why
 
 

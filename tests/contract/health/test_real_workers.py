@@ -110,7 +110,7 @@ def test_a_worker_that_leaves_as_told_says_so_and_one_that_is_killed_does_not(be
 
 def test_a_connection_that_is_lost_is_no_leaving(bench):
     worker = bench.start()
-    wait_for("its report", lambda: report(bench, worker))
+    wait_for("a worker that waits", bench.broker.is_waited_at)
     bench.cut("normal")
     worker.says("Connection to broker lost")
     wait_for("its report", lambda: report(bench, worker))

@@ -23,6 +23,7 @@ ON_WHEELS_ALONE = True
         ({"held": ["a", "b", "c", "d"]}, State.HEALTHY, "4 of 4 slots in use"),
         ({"deaf": True}, State.UNHEALTHY, "takes none"),
         ({"consuming": []}, State.UNHEALTHY, "does not listen to default"),
+        ({"consuming": [], "deaf": True}, State.UNHEALTHY, "does not listen to default"),
         ({"consuming": [], "drained": True}, State.HEALTHY, "as it was told"),
         ({"short": "out of disk: 1 MiB left for logs"}, State.UNHEALTHY, "1 MiB left for logs"),
         ({"disk": {"logs": 100 << 20}}, State.DEGRADED, "100 MiB left"),

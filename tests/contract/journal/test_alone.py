@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
+from sqlalchemy.dialects import postgresql
 
+from airflow_celery_kit.api import actions
 from airflow_celery_kit.errors import ConfigurationError
 from airflow_celery_kit.journal import install
 from airflow_celery_kit.journal.forwarder import Forwarder
@@ -71,6 +73,15 @@ def test_the_scheduler_makes_what_is_missing_and_carries_events_on(owner):
     assert owner.query("journals", OTHER) == [(0,)]
     ((who,),) = owner.query("journals", "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'journal'")
     assert who == "anna"
+
+
+def test_what_people_do_over_rest_is_told_where_there_are_no_guards(owner):
+    upkeep(owner)()
+    values = dict.fromkeys(("task", "run_id", "task_id", "map_index", "attempt", "message"))
+    with contextlib.closing(owner.connect()) as connection, connection, connection.cursor() as cursor:
+        statement = actions.TELL.compile(dialect=postgresql.dialect(paramstyle="pyformat"))
+        cursor.execute(str(statement), values | {"kind": "run_paused", "dag_id": "sales", "facts": "{}"})
+    assert owner.query("airflows", "SELECT kind FROM kit.change") == [("run_paused",)]
 
 
 @pytest.mark.parametrize("role", ["anna", "berta"])

@@ -25,8 +25,16 @@ REPAIRED = {"kind": "repaired", "source": "controller", "facts": {"action": "req
 @pytest.mark.parametrize(
     ("events", "why"),
     [
-        ([KILLED, KILLED | {"worker": "worker-2"}], "2 tasks on worker-1, worker-2: its process was killed by SIGKILL"),
+        (
+            [KILLED, KILLED | {"worker": "worker-2"}],
+            "2 tasks on worker-1, worker-2, the last one: its process was killed by SIGKILL",
+        ),
         ([LEFT], "1 task on worker-1: its worker left before it had ended"),
+        ([LEFT, LEFT], "2 tasks on worker-1: their worker left before they had ended"),
+        (
+            [LEFT, LEFT | {"worker": "worker-2"}],
+            "2 tasks on worker-1, worker-2: their workers left before they had ended",
+        ),
         ([REPAIRED], "1 task: its message is gone"),
         ([REPAIRED, LEFT, KILLED], "1 task on worker-1: its process was killed by SIGKILL"),
         ([KILLED | {"age": 21}], None),

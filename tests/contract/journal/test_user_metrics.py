@@ -4,11 +4,9 @@ import json
 
 import psycopg2
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from airflow_celery_kit.api.metrics import tasks, users
-from airflow_celery_kit.api.metrics.families import Collector
 from airflow_celery_kit.controller import counting
 from airflow_celery_kit.core.user_metrics import BOUNDS
 
@@ -36,7 +34,7 @@ def say(journal, one, *figures):
 
 def told(journal):
     """What a scrape gives of tasks' own metrics, as Prometheus reads it: values by the name and the labels of each sample."""
-    text = generate_latest(Collector({}, (), users.families(journal.reader))).decode()
+    text = "".join(users.lines(journal.reader))
     return {
         (one.name, *sorted(one.labels.items())): one.value for family in text_string_to_metric_families(text) for one in family.samples
     }  # fmt: skip

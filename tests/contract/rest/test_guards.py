@@ -1,8 +1,13 @@
 """Limits and breakers over REST, on a real Airflow: who sees them, who changes them, what is on record of it."""
 
+import contextlib
 import json
+import threading
 
+import psycopg2
 import pytest
+
+from tests.contract.servers import wait_for
 
 
 def only(answer, name):
@@ -41,6 +46,32 @@ def test_what_has_no_limit_is_suspended_by_its_name_and_leaves_none_behind(guard
     assert only(guards.kit("/limits"), "limits")["name"] == "crm-db"
 
 
+def test_what_is_suspended_and_made_by_nobody_any_more_can_be_resumed(guards):
+    assert guards.kit("/limits/crm-db/suspend", "POST", json={"reason": "x"}).status_code == 200
+    guards.query("DELETE FROM kit.guard WHERE name = 'crm-db'")
+    assert guards.kit("/limits/crm-db/resume", "POST", json={"reason": "x"}).json()["suspended"] is False
+    assert guards.kit("/limits/crm-db/resume", "POST", json={"reason": "x"}).status_code == 404
+
+
+def test_who_suspends_what_somebody_resumes_at_that_moment_has_suspended_it(guards):
+    """The limit is there when the second one asks, and gone with the suspension when it is its turn."""
+    path, waits = "/limits/dag:sales/suspend", "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    assert guards.kit(path, "POST", json={"reason": "x"}).status_code == 200
+    answers = []
+    with (
+        contextlib.closing(psycopg2.connect(guards.stack.address("airflow", "airflow"))) as ben,
+        ben.cursor() as cursor,
+    ):
+        cursor.execute("SELECT kit.guard_resume('limit dag:sales', 'ben', 'done')")
+        again = threading.Thread(target=lambda: answers.append(guards.kit(path, "POST", json={"reason": "again"})))
+        again.start()
+        wait_for("the one who suspends", lambda: guards.query(waits)[0][0] > 0, 10)
+        ben.commit()
+    again.join(10)
+    assert answers[0].status_code == 200 and guards.kit("/limits/dag:sales").json()["suspended"]["reason"] == "again"
+    assert guards.kit("/limits/dag:sales/resume", "POST", json={"reason": "x"}).status_code == 200
+
+
 def test_a_breaker_is_tripped_and_reset_with_a_reason(guards):
     assert only(guards.kit("/breakers"), "breakers")["state"] == "closed"
     body = {"reason": "the CRM moves", "seconds": 600}
@@ -66,6 +97,37 @@ def test_what_cannot_be_is_refused_with_a_sentence(guards):
     ):
         answer = guards.kit(path, "POST", json=body)
         assert answer.status_code == status and answer.json()["detail"], path
+
+
+def test_what_is_not_there_is_told_with_what_is_and_a_reason_that_is_none_with_the_cure(guards):
+    for path, body, words in (
+        ("/breakers/cmr/trip", {"reason": "x"}, "there is no breaker cmr: did you mean crm? The only one is crm"),
+        ("/breakers/cmr/reset", {"reason": "x"}, "there is no breaker cmr: did you mean crm? The only one is crm"),
+        ("/limits/nothing/resume", {"reason": "x"}, "there is no limit nothing: the only one is crm-db"),
+        (
+            "/breakers/crm/trip",
+            {"reason": " "},
+            "reason: it is empty: say in a few words why, whoever waits reads them",
+        ),
+        ("/breakers/crm/trip", {"reason": "x" * 501}, "reason: it has 501 characters: write 500 or fewer"),
+    ):
+        assert guards.kit(path, "POST", json=body).json()["detail"] == words
+    assert (
+        guards.kit("/breakers/cmr").json()["detail"] == "there is no breaker cmr: did you mean crm? The only one is crm"
+    )
+
+
+def test_breakers_by_checks_that_the_controller_does_not_make_are_told(guards):
+    guards.query("UPDATE kit.guard SET check_name = 'cmr' WHERE id = 'breaker crm'")
+    assert [guards.kit("/limits").json()[name] for name in ("checks", "unknown_checks")] == [None, []]
+    guards.query(
+        """INSERT INTO kit.seen (what, facts, at) VALUES ('health', '{"verdicts": [], "checks": ["broker"]}', now())"""
+    )
+    found = guards.kit("/limits").json()
+    assert (found["checks"], found["unknown_checks"]) == (
+        ["broker"],
+        [{"breaker": "crm", "check": "cmr", "origin": "file"}],
+    )
 
 
 def test_a_breaker_that_is_counted_is_tripped_for_one_that_is_named(guards):

@@ -1,12 +1,16 @@
 """Health over REST: what the controller judged, for people and for load balancers; and what the api-server says of itself."""
 
+import contextlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 
 from airflow_celery_kit import versions
 from airflow_celery_kit.core.health import State, Verdict
+from tests.contract.servers import wait_for
 
 
 def verdict(state: State, check: str = "broker", vital: bool = False) -> Verdict:
@@ -14,9 +18,9 @@ def verdict(state: State, check: str = "broker", vital: bool = False) -> Verdict
     return Verdict(check, check, state, time.time() - 300, "it is full", "make room", vital)
 
 
-def word(server, which: str) -> tuple[int, dict]:
+def word(server, which: str, timeout: float = 5.0) -> tuple[int, dict]:
     """What a load balancer is told."""
-    answer = httpx.get(f"{server.api.base_url}/kit/v1/health/{which}", trust_env=False)
+    answer = httpx.get(f"{server.api.base_url}/kit/v1/health/{which}", trust_env=False, timeout=timeout)
     return answer.status_code, answer.json()
 
 
@@ -37,6 +41,38 @@ def test_a_load_balancer_hears_a_word_and_no_more(server, judged):
     judged(verdict(State.HEALTHY), age=31)
     assert word(server, "ready") == (503, {"state": "Unhealthy"})
     assert word(server, "live") == (200, {"state": "Healthy"})
+
+
+def test_load_balancers_hear_a_word_also_while_all_threads_wait_for_the_database(server, judged):
+    judged(verdict(State.HEALTHY))
+
+    def wait() -> None:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{server.api.base_url}/api/v2/monitor/health", trust_env=False, timeout=15)
+
+    ((backend,),) = server.query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+    main = psutil.Process(backend).parent()
+    frozen = [main, *main.children()]
+    for process in frozen:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+    try:
+        with ThreadPoolExecutor(60) as pool:
+            # More than the server has threads for requests.
+            waiting = [pool.submit(wait) for _ in range(60)]
+            time.sleep(2)
+            for which, known in (("live", (200, {"state": "Healthy"})), ("ready", (503, {"state": "Unhealthy"}))):
+                begun = time.monotonic()
+                assert word(server, which, timeout=10) == known
+                assert time.monotonic() - begun < 7
+            assert not all(one.done() for one in waiting)
+            many = list(pool.map(lambda _: word(server, "ready", timeout=15)[0], range(20)))
+            assert set(many) == {503}
+    finally:
+        for process in frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+    wait_for("a database that answers again", lambda: word(server, "ready") == (200, {"state": "Healthy"}), 60)
 
 
 def test_verdicts_are_for_who_may_see_them(server, judged):

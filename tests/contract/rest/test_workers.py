@@ -47,7 +47,7 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_leaves_nothing(server, se
     refused = []
     for prepare, path, sentence in (
         (lambda: None, f"{WORKER}/drain", "no controller has looked"),
-        (lambda: seen(age=60), f"{WORKER}/drain", "60 s old"),
+        (lambda: seen(age=600), f"{WORKER}/drain", "s old: no controller runs"),
         (seen, "nobody/drain", "there is no worker nobody"),
         (seen, f"{WORKER}/resume", "nobody has told"),
     ):

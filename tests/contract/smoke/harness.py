@@ -79,6 +79,10 @@ class Broker:
         """End the connections of a kind, `normal` or `pubsub`, that Celery has here."""
         assert self.client.execute_command("CLIENT", "KILL", "TYPE", kind, "USER", "airflow") > 0
 
+    def is_waited_at(self) -> bool:
+        """Whether a worker waits for messages: a connection that ends between two waits is made anew without a word."""
+        return any("b" in one["flags"] for one in self.client.client_list())
+
     def age_deliveries(self) -> None:
         """Make every delivery older than the visibility timeout, so that a worker's next look restores it."""
         aged = {tag: 0 for tag in self.client.zrange("unacked_index", 0, -1)}

@@ -185,7 +185,6 @@ CONNECTIONS = (
     Scenario(
         "test_consumer.py::test_consumer::test_worker_does_not_hang_on_broker_connection_loss",
         "test_reconnect.py::test_a_worker_goes_on_when_its_pubsub_connection_is_cut",
-        "with retry_on_timeout, redis-py 8.1 and kombu 5.7.0 read a pub/sub connection that was cut without a time limit: the worker stands still",
     ),
     Scenario(
         ALIAS,

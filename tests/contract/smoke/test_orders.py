@@ -44,7 +44,7 @@ def test_a_worker_that_is_to_take_nothing_finishes_what_it_runs_and_stays_so_thr
     is_drained(bench, worker, held=0)
     assert len(bench.receipts("end", "a")) == 1
 
-    reconnect(bench, worker)
+    reconnect(bench, worker, rests=True)
     is_drained(bench, worker, held=0)
     bench.broker.client.delete(ORDERS_KEY)
     beats = lambda: beat.stat().st_mtime  # noqa: E731

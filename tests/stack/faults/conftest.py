@@ -139,10 +139,10 @@ def evidence(request: pytest.FixtureRequest, faulty: Stack) -> Iterator[Evidence
     outage = fault.row.outage if full else min(fault.row.outage, SHORT_SECONDS)
     seen = Evidence(faulty, request.node.callspec.params["faulty"], fault, outage, slack=1.0 if full else PATIENCE)
     wait_whole(faulty)
-    with health.recording(seen) as record:
+    with health.recording(seen) as watch:
         yield seen
         problem = request.node.stash.get(PROBLEM, "")
-        problem = problem or health.unsaid(seen, record)
+        problem = problem or health.unsaid(seen, watch)
     assert problem or seen.has_struck or fault in (Fault.NONE, Fault.CALM), (
         "the test has not shown that its fault happened"
     )

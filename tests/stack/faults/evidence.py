@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -100,3 +101,12 @@ def machine() -> str:
     name = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     memory = round(psutil.virtual_memory().total / 1024**3)
     return f"{os.cpu_count()} cores, {memory} GiB, {platform.machine()}, {name}, Python {platform.python_version()}"
+
+
+def measured_on(lines: Iterable[dict[str, Any]]) -> str:
+    """Return where and when lines of evidence were measured, as a sentence."""
+    days: dict[str, set[str]] = {}
+    for line in lines:
+        days.setdefault(line["machine"], set()).add(line["date"])
+    found = [f"{name} ({', '.join(sorted(seen))})" for name, seen in sorted(days.items())]
+    return f"Measured on {'; '.join(found)}." if found else "Nothing was measured yet."

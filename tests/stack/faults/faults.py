@@ -61,7 +61,7 @@ class Fault(Enum):
     )  # fmt: skip
     WORKER_STOPPED_IN_VAIN = Row(
         "1b", "SIGTERM to a worker whose tasks outlast STOP_GRACE (40 s)", "gone before STOP_GRACE, its tasks are retried and none is lost",
-        Said("deaths", "Degraded", "before it had ended"),
+        Said("deaths", "Degraded", "had ended"),
     )  # fmt: skip
     WORKERS_REPLACED = Row(
         "2", "rolling replacement of the workers in mid-load (Compose: a new image)", "0 failed, 0 run twice",

@@ -45,90 +45,66 @@ def ill(stack: Stack) -> list[tuple[str, str, str, str]]:
 
 @dataclass
 class Watch:
-    """Looks for a verdict in a thread beside the test; `told` is when it was seen, in seconds after the fault."""
+    """Looks until health says what is awaited; `at` is when it did, steady, and `seen` all that was not Healthy meanwhile."""
 
     stack: Stack
-    check: str
-    subject: str
-    state: str
-    why: str
+    said: Said
     begun: float = field(default_factory=time.monotonic)
-    told: float | None = None
+    at: float | None = None
+    seen: set[tuple[str, str, str, str]] = field(default_factory=set)
     over: Event = field(default_factory=Event)
-    last: list[Any] = field(default_factory=list)
 
-    def matches(self, one: dict[str, Any]) -> bool:
+    def matches(self, one: tuple[str, str, str, str]) -> bool:
         """Return whether a verdict is the one that is awaited."""
-        subject = one["subject"].removeprefix(f"{self.stack.settings.project}-")
-        named = (one["check"], subject, one["state"]) == (self.check, self.subject or self.check, self.state)
-        return named and self.why in one["why"]
+        check, subject, state, why = one
+        named = (check, state) == (self.said.check, self.said.state) and subject.endswith(self.said.subject)
+        return named and self.said.why in why
 
     def run(self) -> None:
-        """Look until it is seen or the fault is over."""
-        while self.told is None and not self.over.is_set():
+        """Look until it is seen or nobody waits for it any more."""
+        while self.at is None and not self.over.is_set():
             with contextlib.suppress(Exception):
-                self.last = verdicts(self.stack)
-                if any(map(self.matches, self.last)):
-                    self.told = time.monotonic() - self.begun
+                found = ill(self.stack)
+                self.seen.update(found)
+                self.at = time.monotonic() if any(map(self.matches, found)) else None
             self.over.wait(EVERY_SECONDS)
 
 
-@dataclass
-class Record:
-    """All that was not Healthy during a row, with when it was seen first; times are steady."""
-
-    stack: Stack
-    over: Event = field(default_factory=Event)
-    seen: dict[tuple[str, str, str, str], float] = field(default_factory=dict)
-
-    def run(self) -> None:
-        """Look until the row is over."""
-        while not self.over.wait(EVERY_SECONDS):
-            with contextlib.suppress(Exception):
-                for one in ill(self.stack):
-                    self.seen.setdefault(one, time.monotonic())
-
-    def first(self, said: Said) -> float | None:
-        """Return when it was said first, None where it was not."""
-        found = [
-            at
-            for (check, subject, state, why), at in list(self.seen.items())
-            if (check, state) == (said.check, said.state) and said.why in why and subject.endswith(said.subject)
-        ]
-        return min(found, default=None)
+@contextlib.contextmanager
+def watching(stack: Stack, said: Said) -> Iterator[Watch]:
+    """Around what health is to speak of: a watch in a thread beside the test."""
+    watch = Watch(stack, said)
+    thread = Thread(target=watch.run, daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.over.set()
+        thread.join(60)
 
 
 @contextlib.contextmanager
-def recording(evidence: Evidence) -> Iterator[Record | None]:
+def recording(evidence: Evidence) -> Iterator[Watch | None]:
     """Around a row of which health is to say something: what is said while it lasts; all is well when it begins."""
-    if evidence.is_stock or isinstance(evidence.fault.row.says, str):
+    said = evidence.fault.row.says
+    if evidence.is_stock or isinstance(said, str):
         yield None
         return
     wait_for(
         "all to be well", lambda: verdicts(evidence.stack) and not ill(evidence.stack), 60, lambda: ill(evidence.stack)
     )
-    record = Record(evidence.stack)
-    thread = Thread(target=record.run, daemon=True)
-    thread.start()
-    try:
-        yield record
-    finally:
-        record.over.set()
-        thread.join(60)
+    with watching(evidence.stack, said) as watch:
+        yield watch
 
 
-def unsaid(evidence: Evidence, record: Record | None) -> str:
+def unsaid(evidence: Evidence, watch: Watch | None) -> str:
     """Return what health has not said of a row in time, or still says; nothing where it did, or where its test has seen to that (`told`)."""
-    said = evidence.fault.row.says
-    if record is None or evidence.has_told or evidence.struck_at is None or isinstance(said, str):
+    if watch is None or evidence.has_told or evidence.struck_at is None:
         return ""
     until = evidence.struck_at + TOLD_SECONDS * evidence.slack
     try:
-        while (at := record.first(said)) is None and time.monotonic() < until:
-            time.sleep(1)
-        assert at is not None, f"health never said {said}, but {sorted(record.seen)}"
-        evidence.measure("told by health", max(0.0, at - evidence.struck_at), at_most=TOLD_SECONDS)
-        well_again(evidence, said.check, said.subject)
+        await_told(watch, until - time.monotonic())
+        judge(evidence, watch, evidence.struck_at)
     except AssertionError as problem:
         return str(problem)
     return ""
@@ -140,31 +116,26 @@ def told(evidence: Evidence, check: str, state: str, why: str = "", subject: str
 
     The block ends when the fault is over and what it struck is back.
     """
-    watch, evidence.has_told = Watch(evidence.stack, check, subject, state, why), True
+    said, evidence.has_told = Said(check, state, why, subject), True
     if evidence.is_stock:
-        watch.told = 0.0
-        yield watch
+        yield Watch(evidence.stack, said, at=0.0)
         return
-    thread = Thread(target=watch.run, daemon=True)
-    thread.start()
-    try:
+    with watching(evidence.stack, said) as watch:
         yield watch
-    finally:
-        # A fault that is shorter than its bar leaves the verdict the time to be found as it was.
-        watch.over.set()
-        thread.join(60)
-    shown = [
-        (one["check"], one["subject"], one["state"], one["why"]) for one in watch.last if one["state"] != "Healthy"
-    ]
-    assert watch.told is not None, f"health never said {state} of {subject or check}, but {shown}"
-    evidence.measure("told by health", watch.told, at_most=TOLD_SECONDS)
-    well_again(evidence, check, subject)
+    judge(evidence, watch, watch.begun)
+
+
+def judge(evidence: Evidence, watch: Watch, begun: float) -> None:
+    """Hold what health said against its bars."""
+    assert watch.at is not None, f"health never said {watch.said}, but {sorted(watch.seen)}"
+    evidence.measure("told by health", max(0.0, watch.at - begun), at_most=TOLD_SECONDS)
+    well_again(evidence, watch.said.check, watch.said.subject)
 
 
 def await_told(watch: Watch, seconds: float = 60.0) -> None:
     """Keep a fault going until health has told of it."""
     until = time.monotonic() + seconds
-    while watch.told is None and time.monotonic() < until:
+    while watch.at is None and time.monotonic() < until:
         time.sleep(0.5)
 
 

@@ -49,7 +49,7 @@ def _first(processes: list[psutil.Process], wanted: str) -> psutil.Process | Non
 
 def wait_gone(processes: list[psutil.Process], seconds: float = 15) -> None:
     """Wait until none of the processes lives."""
-    wait_for("their end", lambda: not [one.pid for one in processes if alive(one.pid)], seconds)
+    wait_for("their end", lambda: not [one.pid for one in processes if alive(one)], seconds)
 
 
 def restart(stack: Stack, instance: str) -> None:
@@ -206,10 +206,10 @@ def little_memory(stack: Stack, workers: Iterable[str], limit: str = "1500m") ->
         change(stack.settings["WORKER_MEMORY"])
 
 
-def starve(stack: Stack, run: str) -> int:
+def starve(stack: Stack, run: str) -> psutil.Process:
     """Let the hungry task run into its end: by the kernel in a container, by what the kernel would send otherwise.
 
-    Returns the process id that was killed, as this machine sees it, once it is dead.
+    Returns the process that was killed, once it is dead.
     """
     folder = stack.root / "var" / "output" / "hungry"
     note = folder / run.replace("/", "_").replace(":", "_")
@@ -224,7 +224,7 @@ def starve(stack: Stack, run: str) -> int:
     else:
         eater.kill()
         wait_gone([eater])
-    return eater.pid
+    return eater
 
 
 def pid_inside(pid: int) -> int:

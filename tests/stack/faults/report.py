@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.smoke.scenarios import SCENARIOS
+from tests.stack.faults.evidence import measured_on
 from tests.stack.faults.faults import Fault
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
@@ -82,12 +83,6 @@ def table(seen: Seen) -> list[str]:
     return lines
 
 
-def machines(seen: Seen) -> str:
-    """Return where and when it was measured."""
-    found = sorted({f"{one['machine']}; {one['date']}" for one in seen.values()})
-    return "Machine and date: " + " / ".join(found) + "." if found else "Nothing was measured yet."
-
-
 def smoke() -> list[str]:
     """Return the table of Celery's own smoke scenarios with their counterparts."""
     lines = ["| Celery's scenario | Counterpart | Remark |", "|---|---|---|"]
@@ -100,6 +95,8 @@ def draw(seen: Seen, path: Path) -> None:
     """Draw the table as a picture: a green or red field for each row and column."""
     from matplotlib import pyplot
 
+    # A salt makes the same figures the same file.
+    pyplot.rcParams["svg.hashsalt"] = "faults"
     faults = list(Fault)
     figure, axes = pyplot.subplots(figsize=(11, 0.36 * len(faults) + 1))
     for line, fault in enumerate(faults):
@@ -130,7 +127,7 @@ def field(seen: dict[str, Any] | None, there: bool) -> tuple[str, str]:
 def page(seen: Seen) -> str:
     """Return the text of the page."""
     parts = [
-        INTRODUCTION, machines(seen), "", "![which faults each column survives](faults.svg)", "", *table(seen), "",
+        INTRODUCTION, measured_on(seen.values()), "", "![which faults each column survives](faults.svg)", "", *table(seen), "",
         "## Celery's own smoke suite", "",
         "Every scenario of Celery's smoke suite that makes sense on this transport, against a real Valkey and real workers with the",
         "kit's transport settings (`tests/contract/smoke`, part of `make test`).", "", *smoke(), "",

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Collection
 
 import psutil
 import pytest
@@ -31,21 +32,20 @@ def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Eviden
     load = evidence.load(tasks=4, seconds=0)
     wait_for("a message that nobody takes", lambda: stack.waiting() >= 1, 60)
     evidence.struck(
-        mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf].pid), "a frozen and a deaf worker"
+        mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf]), "a frozen and a deaf worker"
     )
-    begun = time.monotonic()
+    begun, seen = time.monotonic(), set[str]()
     said = {deaf: "does not listen to default", frozen: "last heard of"}
     with contextlib.ExitStack() as watched:
         for name, why in said.items():
             watched.enter_context(told(evidence, "workers", "Unhealthy", why, name))
         try:
-            for name in mains:
-                wait_for(f"{name} to be reported", lambda name=name: stack.instance(name).get("healthy") is False, 60)
+            wait_for("both to be reported", lambda: all_reported(stack, mains, seen), 60, lambda: seen)
             evidence.measure("reported", time.monotonic() - begun, at_most=60)
             wait_for("others in their place", lambda: all(replaced(stack, *one) for one in mains.items()), 120)
             evidence.measure("replaced", time.monotonic() - begun, at_most=120)
         finally:
-            if alive(mains[frozen].pid):
+            if alive(mains[frozen]):
                 mains[frozen].resume()
     load.wait_ended()
     stack.start_instance(third)
@@ -63,11 +63,11 @@ def test_a_worker_without_room_is_told_takes_no_task_and_is_replaced(evidence: E
     with told(evidence, "workers", "Unhealthy", "out of disk", VICTIM) as watch:
         await_told(watch)
         later = evidence.load(tasks=12, seconds=1)
-        assert alive(victim.pid), "it still has tasks"
+        assert alive(victim), "it still has tasks"
         stack.release(load.run_id)
         load.wait_ended()
         ended = time.monotonic()
-        wait_for("its end", lambda: not alive(victim.pid), 120)
+        wait_for("its end", lambda: not alive(victim), 120)
         replaced_at = time.time()
         wait_for("another in its place", lambda: replaced(stack, VICTIM, victim), 120)
         evidence.measure("replaced", time.monotonic() - ended, at_most=120)
@@ -78,6 +78,12 @@ def test_a_worker_without_room_is_told_takes_no_task_and_is_replaced(evidence: E
         each.assert_undisturbed()
 
 
+def all_reported(stack: Stack, names: Collection[str], seen: set[str]) -> bool:
+    """Return whether each was reported by now: one may be replaced before the other is."""
+    seen.update(one["instance"] for one in stack.instances(*names) if one.get("healthy") is False)
+    return seen == set(names)
+
+
 def replaced(stack: Stack, name: str, old: psutil.Process) -> bool:
     """Return whether another healthy process stands in a worker's place."""
-    return not alive(old.pid) and bool(stack.instance(name).get("healthy"))
+    return not alive(old) and bool(stack.instance(name).get("healthy"))

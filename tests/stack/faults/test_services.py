@@ -169,7 +169,7 @@ def test_a_controller_leads_again_when_the_leader_is_killed(evidence: Evidence) 
         term, begun, victims = lease_term(stack), time.monotonic(), inject.tree(stack, leader)
         stack.kit("kill", leader)
         inject.wait_gone(victims)
-        evidence.struck(not any(alive(one.pid) for one in victims), "the leader dead")
+        evidence.struck(not any(alive(one) for one in victims), "the leader dead")
         with told(evidence, "controller", "Degraded", "ended without a word") as watch:
             wait_for("another term", lambda: lease_term(stack) > term, 30)
             evidence.measure("led again", time.monotonic() - begun, at_most=15)

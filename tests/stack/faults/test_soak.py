@@ -40,7 +40,7 @@ def killed(instance: str) -> Callable[[Evidence], None]:
         victims = inject.tree(evidence.stack, instance)
         evidence.stack.kit("kill", instance)
         inject.wait_gone(victims)
-        evidence.struck(not any(alive(one.pid) for one in victims), f"{instance} dead")
+        evidence.struck(not any(alive(one) for one in victims), f"{instance} dead")
 
     return fault
 

@@ -52,9 +52,9 @@ def test_a_stopped_worker_finishes_its_tasks_takes_no_more_and_leaves(evidence: 
         stopped = background.submit(stack.kit, "stop", VICTIM)
         signalled = time.time()
         later = evidence.load(tasks=12, seconds=1)
-        wait_for("the worker's end", lambda: not alive(process.pid), evidence.outage + 60)
+        wait_for("the worker's end", lambda: not alive(process), evidence.outage + 60)
         gone = time.time()
-        evidence.struck(not alive(process.pid), "a worker that has left")
+        evidence.struck(not alive(process), "a worker that has left")
         stopped.result()
     ends = [one["at"] for one in on(load, VICTIM, "end")]
     assert len(ends) == len(on(load, VICTIM)), "it left with tasks unfinished"
@@ -75,7 +75,7 @@ def test_tasks_that_outlast_the_grace_are_ended_in_time_and_retried(evidence: Ev
         process, kills, at = inject.main_process(stack, VICTIM), Kills(), time.time()
         with kills.of(VICTIM):
             stack.kit("stop", VICTIM)
-        evidence.struck(not alive(process.pid), "a worker that has left")
+        evidence.struck(not alive(process), "a worker that has left")
         evidence.measure("gone", time.time() - at, at_most=40)
         assert evidence.is_stock or "killing them" in stack.kit("logs", VICTIM, "--lines", "200").stdout
         load.wait_ended(240)
@@ -147,7 +147,7 @@ def kill_and_compare(evidence: Evidence, kill: object) -> None:
     assert killed and len(victims) > len(killed)
     kill(stack)
     inject.wait_gone(victims[1:])
-    evidence.struck(not alive(victims[1].pid), "a worker's main process dead")
+    evidence.struck(not alive(victims[1]), "a worker's main process dead")
     stack.release(load.run_id)
     load.wait_ended()
     again = [one for one in load.receipts("start") if one["index"] in killed and one["at"] > at]
@@ -168,7 +168,7 @@ def test_a_worker_reserves_nothing_that_it_does_not_run(evidence: Evidence) -> N
     with kills.of(VICTIM):
         stack.kit("kill", VICTIM)
     inject.wait_gone(victims)
-    evidence.struck(not any(alive(one.pid) for one in victims), "a worker's tree dead")
+    evidence.struck(not any(alive(one) for one in victims), "a worker's tree dead")
     load.wait_ended()
     first = {one["index"]: one["at"] for one in reversed(load.receipts("start"))}
     evidence.measure(
@@ -206,7 +206,7 @@ def test_a_pool_process_that_is_killed_takes_its_own_task_alone(evidence: Eviden
     victim.kill()
     at = time.time()
     inject.wait_gone([victim])
-    evidence.struck(not alive(victim.pid), "a pool process dead")
+    evidence.struck(not alive(victim), "a pool process dead")
     wait_for("the report", lambda: load.states().get("running", 0) == 11, 60, load.states)
     evidence.measure("reported", time.time() - at, at_most=30)
     stack.release(load.run_id)

@@ -1,7 +1,6 @@
 """Runs in: stack tests; the processes of a stack as this machine sees them."""
 
 import contextlib
-import os
 from pathlib import Path
 
 import psutil
@@ -13,19 +12,18 @@ def process_environment(pid: int) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in raw.split("\0") if "=" in pair)
 
 
-def alive(pid: int) -> bool:
-    """Return whether a process exists and is not a zombie."""
+def alive(process: psutil.Process) -> bool:
+    """Return whether a process runs and is not a zombie. Its id alone does not say so: a busy machine gives it out again within minutes."""
     try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
-def process_tree(pid: int) -> dict[int, str]:
+def process_tree(pid: int) -> dict[psutil.Process, str]:
     """Return a process and its descendants with their command lines; one that is ending has none any more."""
     top, tree = psutil.Process(pid), {}
     for process in (top, *top.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
-            tree[process.pid] = " ".join(process.cmdline())
+            tree[process] = " ".join(process.cmdline())
     return tree

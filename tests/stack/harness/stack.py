@@ -217,9 +217,13 @@ class Stack:
 
     def waiting(self, queue: str = "default") -> int:
         """Return how many tasks wait in a queue, whatever their priority; health's canary, which waits as they do, is none."""
-        lists = [f"{queue}{SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS]
+        return sum(not is_canary(raw) for raw in self.messages(queue))
+
+    def messages(self, queue: str = "default") -> list[bytes]:
+        """Return what the broker holds of a queue, whatever its priority."""
         broker = self.broker()
-        return sum(not is_canary(raw) for name in lists for raw in broker.lrange(name, 0, -1))
+        lists = [f"{queue}{SEPARATOR}{step}" if step else queue for step in PRIORITY_STEPS]
+        return [raw for name in lists for raw in broker.lrange(name, 0, -1)]
 
     def sql(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, committed at once."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from airflow_celery_kit.core.guards.breaker import Breaker, Terms
-from airflow_celery_kit.core.guards.file import GuardsError, parse
+from airflow_celery_kit.core.guards.file import GuardsError, parse, unknown_checks
 from airflow_celery_kit.core.guards.rate import Rate, usual_burst
 
 WHOLE = """
@@ -55,6 +55,8 @@ def test_the_whole_file_becomes_rows():
         ("limits:\n  a: {slots: 1}\n  a: {slots: 2}", "line 3, column 3: 'a' stands there twice"),
         ("breakers:\n  b: {open: 30s, most: 10s}", "most is shorter than open"),
         ("breakers:\n  b: {health: {check: x}}", "line 2, column 7: breakers.b.health: no verdict opens it"),
+        ("limits:\n  a: {rate: 1000000/m}", "limits.a.rate: '1000000/m' is too much: write 999999/m or less"),
+        ("breakers:\n  b: {open: 10000000s}", "breakers.b.open: '10000000s' is too much: write 9999999s or less"),
         ("limits: [", "line 1, column 10"),
         ("a\x00b", "put the file's YAML right"),
         ("limits:\n  start: {slots: 1}", "line 2, column 3: limits.start: 'start' is what the kit itself calls"),
@@ -76,6 +78,32 @@ def test_a_mistake_is_named_with_its_line_and_column_and_its_cure(text, said):
         parse(text)
     assert said in str(refused.value)
     assert str(refused.value).isprintable() and len(str(refused.value)) < 300
+
+
+def test_a_check_that_nobody_makes_is_told_with_its_place_and_the_nearest_name():
+    text = WHOLE + "  shop:\n    health: {unhealthy: 1, check: flowers}\n"
+    assert unknown_checks(text, ["crm", "flower"]) == [
+        "line 11, column 28: breakers.shop.health.check: there is no health check flowers: did you mean flower? There are crm, flower; "
+        "until there is, no verdict opens this breaker"
+    ]
+    assert unknown_checks(text, ["crm", "flowers"]) == unknown_checks("", []) == []
+
+
+def test_every_mistake_of_a_file_is_told_by_its_line():
+    with pytest.raises(GuardsError) as refused:
+        parse("limits:\n  a: {rate: 1/x}\n  a: {slots: -1}\nbreakers:\n  b: {open: soon}\n  c: {opens: 1s}")
+    head, *lines = str(refused.value).splitlines()
+    assert head == "4 mistakes:" and [line.split(":")[0].split(",")[0].strip() for line in lines] == [
+        "line 2", "line 3", "line 5", "line 6",
+    ]  # fmt: skip
+    assert "stands there twice" in lines[1] and "'soon' is no duration" in lines[2]
+
+
+def test_of_very_many_mistakes_ten_are_told():
+    with pytest.raises(GuardsError) as refused:
+        parse("limits:\n" + "".join(f"  a{number}: {{}}\n" for number in range(12)))
+    lines = str(refused.value).splitlines()
+    assert (len(lines), lines[0], lines[-1]) == (12, "12 mistakes:", "  and 2 more")
 
 
 def test_an_empty_file_and_the_one_that_is_delivered_have_no_guards():
@@ -101,6 +129,12 @@ def test_never_more_than_a_rate_in_any_period(number, period, burst, steps):
 @given(some.integers(1, 100_000), some.sampled_from([1.0, 60.0, 3600.0]))
 def test_the_usual_burst_is_one_that_a_rate_may_have(number, period):
     assert 1 <= usual_burst(number, period) <= number
+
+
+@given(some.integers(1, 100_000), some.sampled_from([1.0, 10.0, 60.0, 3600.0]))
+def test_what_begins_at_once_by_itself_costs_a_fifth_of_the_rate_at_most(number, period):
+    rate = Rate(number, period, usual_burst(number, period))
+    assert period / rate.gap >= 0.8 * number
 
 
 @given(some.integers(1, 100), some.floats(1, 100), some.floats(100, 1000))

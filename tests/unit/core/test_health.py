@@ -42,14 +42,26 @@ def after(states: list[State], confirm: int) -> list[Verdict]:
 
 
 @given(LOOKS, st.integers(1, 5))
-def test_a_state_holds_until_another_was_seen_so_often_in_a_row(states, confirm):
-    found = after(states, confirm)
+def test_a_state_holds_until_so_many_looks_in_a_row_were_all_better_or_all_worse(states, confirm):
+    found, changed = after(states, confirm), 0
+    starting = states[0] != State.HEALTHY
     for at in range(1, len(states)):
         before, now = found[at - 1].state, found[at].state
-        lately = states[max(0, at - confirm + 1) : at + 1]
-        agreed = len(lately) == confirm and set(lately) == {lately[-1]} and lately[-1] != before
-        assert (now != before) == agreed
-        assert now == (lately[-1] if agreed else before)
+        if starting and states[at].rank < before.rank:
+            assert now == states[at]
+            changed, starting = at, now != State.HEALTHY
+            continue
+        lately = states[max(changed + 1, at - confirm + 1) : at + 1]
+        sides = {(one.rank > before.rank) - (one.rank < before.rank) for one in lately}
+        agreed = len(lately) == confirm and sides in ({1}, {-1})
+        nearest = min(lately, key=lambda one: abs(one.rank - before.rank)) if agreed else before
+        assert now == nearest
+        changed = at if agreed else changed
+
+
+def test_what_is_slow_and_away_by_turns_is_not_well():
+    found = after([State.HEALTHY, *[State.UNHEALTHY, State.DEGRADED] * 3], 2)
+    assert [one.state for one in found[2:]] == [State.DEGRADED] * 5 and found[2].why == "look 2"
 
 
 @given(LOOKS, st.integers(1, 5))
@@ -66,7 +78,15 @@ def test_since_is_when_the_state_began_and_the_reason_is_of_a_look_that_saw_it(s
 @given(STATES, st.integers(2, 5), st.integers(1, 20))
 def test_what_changes_with_each_look_changes_no_verdict(state, confirm, rounds):
     other = State.HEALTHY if state != State.HEALTHY else State.UNHEALTHY
-    assert {one.state for one in after([state, other] * rounds, confirm)} == {state}
+    begun = [State.HEALTHY] + [state] * confirm
+    assert {one.state for one in after(begun + [other, state] * rounds, confirm)[confirm:]} == {state}
+
+
+@given(STATES, st.integers(1, 20), st.integers(2, 5))
+def test_what_was_not_well_at_first_is_well_as_soon_as_it_is_seen_well_and_then_as_steady_as_all(state, looks, confirm):
+    found = after([state] * looks + [State.HEALTHY] + [State.GONE] * confirm, confirm)
+    assert {one.state for one in found[:looks]} == {state}
+    assert [one.state for one in found[looks:-1]] == [State.HEALTHY] * confirm and found[-1].state == State.GONE
 
 
 @given(st.lists(VERDICTS))

@@ -16,6 +16,7 @@ WRONG = {
     "runs: 90": "line 1: runs: '90' is no age: write 30m, 12h, 90d or never",
     "# a\n\nlogs: 30d\nlogs_size: 5 GB": "line 4: logs_size: '5 GB' is no size: write 500MB, 20GB or never",
     "disk: 100%": "line 1: disk: '100%' is no share of a disk: write 90% or never",
+    "runs: 1234567d": "line 1: runs: '1234567d' is too much: write 999999d or less",
     "sesions: 1d": "line 1: there is no limit 'sesions': write one of every, results, sessions",
     "runs: 90d\nruns: 9d": "line 2: runs stands there twice: take one away",
     "results: 5m": "line 1: results: 5m is too soon: write 1h or more",
@@ -33,6 +34,12 @@ def test_a_wrong_line_is_named_with_its_cure(text: str):
     with pytest.raises(LimitsError) as refused:
         parse(text)
     assert str(refused.value).startswith(WRONG[text]) and "\n" not in str(refused.value)
+
+
+def test_every_wrong_line_is_named():
+    with pytest.raises(LimitsError) as refused:
+        parse("runs: 90\nlogs: 3d\nsesions: 1d")
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["2 mistakes", "  line 1", "  line 3"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])

@@ -118,3 +118,14 @@ def test_a_duration_has_a_unit(text, expected):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="no duration"):
         seconds(text)
+
+
+def test_a_duration_that_is_too_long_is_told_the_longest_one():
+    with pytest.raises(ValueError, match="'12345678s' is too much: write 9999999s or less"):
+        seconds("12345678s")
+
+
+def test_every_mistake_of_a_file_is_told():
+    with pytest.raises(RoutingError) as refused:
+        parse("rules:\n  - queue: nowhere\n  - class: lead\n")
+    assert [line.strip()[:7] for line in str(refused.value).splitlines()] == ["2 mista", "line 2:", "line 3:"]

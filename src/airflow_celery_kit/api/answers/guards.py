@@ -59,11 +59,23 @@ class LimitsFile(BaseModel):
     at: datetime | None = when("Since when that is so, null where no controller has read it")
 
 
+class UnknownCheck(BaseModel):
+    """A breaker that no verdict opens, because nobody makes the health check that it goes by."""
+
+    breaker: str = said("The breaker's name.")
+    check: str = said("The check that it names.")
+    origin: Origin = said("Who made the breaker: `config/limits.yaml` or a Dag.")
+
+
 class Limits(BaseModel):
-    """Every limit."""
+    """Every limit, and what is wrong with the rules of limits and breakers."""
 
     limits: list[Limit] = said("Each, by name.")
     unknown: list[str] = said("Names of limits that tasks of Dags use and nobody defines; these limit nothing.")
+    checks: list[str] | None = said(
+        "Names of the health checks that the leading controller makes; null where none has said."
+    )
+    unknown_checks: list[UnknownCheck] = said("Breakers that go by none of these.")
     faults: Faults = said("Mistakes of the guards themselves.")
     file: LimitsFile = said("The file.")
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from airflow_celery_kit.api.answers.fields import said, when
-from airflow_celery_kit.api.snapshot import STALE_SECONDS
+from airflow_celery_kit.controller.seen import STALE_SECONDS
 
 
 class Look(BaseModel):

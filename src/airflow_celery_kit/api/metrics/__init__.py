@@ -1,6 +1,6 @@
 """Runs in: airflow-apiserver; everything that Prometheus reads, made anew for each scrape from the two databases.
 
-A new kind of metric is a module with FAMILIES and `samples`, named once in FAMILIES and once in `collector`.
+A new kind of metric is a module with FAMILIES and `samples`, named once in FAMILIES and once in `text`.
 """
 
 from itertools import chain
@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_celery_kit.api import snapshot
 from airflow_celery_kit.api.metrics import controllers, guards, health, housekeeping, queues, tasks, users, workers
-from airflow_celery_kit.api.metrics.families import Collector, Family
+from airflow_celery_kit.api.metrics.families import Family, lines
 from airflow_celery_kit.journal.reader import Reader
 
 FAMILIES: dict[str, Family] = {
@@ -22,7 +22,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def collector(session: Any, journal: Reader | None) -> Collector:
+def text(session: Any, journal: Reader | None) -> bytes:
     """Return what there is to scrape. `session` is one of SQLAlchemy's on the metadata database, `journal` its reader where there is one."""
     seen = snapshot.read(session)
     found = chain(
@@ -34,4 +34,4 @@ def collector(session: Any, journal: Reader | None) -> Collector:
         guards.samples(session),
         health.samples(session),
     )
-    return Collector(FAMILIES, found, users.families(journal))
+    return "".join(chain(lines(FAMILIES, found), users.lines(journal))).encode()

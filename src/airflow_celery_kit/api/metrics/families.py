@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from airflow_celery_kit.api.metrics import exposition
+from airflow_celery_kit.api.metrics.exposition import Histogram, Series
 
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
-KINDS: dict[str, type[Any]] = {
-    GAUGE: GaugeMetricFamily,
-    COUNTER: CounterMetricFamily,
-    HISTOGRAM: HistogramMetricFamily,
-}
 
 
 @dataclass(frozen=True)
@@ -24,13 +20,6 @@ class Family:
     known: tuple[str, ...] = ()
 
 
-class Histogram(NamedTuple):
-    """How many values were at most each bound, that of all of them last, and their sum."""
-
-    cumulated: tuple[tuple[str, float], ...]
-    total: float
-
-
 class Sample(NamedTuple):
     """One value of a metric, with the values of its labels."""
 
@@ -39,25 +28,13 @@ class Sample(NamedTuple):
     value: float | Histogram
 
 
-class Collector:
-    """What `prometheus_client.generate_latest` asks for one scrape; `more` are families that are known by their samples alone."""
-
-    def __init__(self, families: Mapping[str, Family], samples: Iterable[Sample], more: Iterable[Metric] = ()) -> None:
-        self.families, self.samples, self.more = families, samples, more
-
-    def collect(self) -> Iterator[Metric]:
-        """Return every family, also those without a sample."""
-        made = {
-            name: KINDS[one.kind](name, one.help, labels=one.labels)
-            for name, one in self.families.items()
-        }  # fmt: skip
-        for name, labels, value in self.samples:
-            if isinstance(value, Histogram):
-                made[name].add_metric(labels, value.cumulated, value.total)
-            else:
-                made[name].add_metric(labels, value)
-        yield from made.values()
-        yield from self.more
+def lines(families: Mapping[str, Family], samples: Iterable[Sample]) -> Iterator[str]:
+    """Return the text of every family, also of those without a sample."""
+    series: dict[str, list[Series]] = {name: [] for name in families}
+    for name, labels, value in samples:
+        series[name].append((dict(zip(families[name].labels, labels, strict=True)), value))
+    for name, one in families.items():
+        yield from exposition.family(name, one.kind, one.help, series[name])
 
 
 def nothing_yet(families: Mapping[str, Family]) -> dict[tuple[str, tuple[str, ...]], float]:

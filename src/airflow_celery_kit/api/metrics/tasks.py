@@ -40,7 +40,8 @@ FAMILIES = {
     "kit_tasks_set_aside_total": Family(COUNTER, "Tasks that were failed because they kill what runs them."),
     "kit_metrics_dropped_total": Family(
         COUNTER,
-        "What tasks said of metrics of their own and is not counted: invalid; kind, the name has another one; names, series: there are too many.",
+        "Series of tasks' own metrics that reached the journal and are not counted. invalid: not written by metric(), which keeps back what "
+        "it refuses and warns of it in the task's log; kind: the name has another one; names, series: there are too many.",
         ("cause",),
         ("invalid", "kind", "names", "series"),
     ),

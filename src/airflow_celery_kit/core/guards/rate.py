@@ -1,4 +1,4 @@
-"""Runs in: tests, beside guards/admission.sql, which does the same; pure: the generic cell rate algorithm.
+"""Runs in: tests, beside guards/limits.sql, which does the same; pure: the generic cell rate algorithm.
 
 Of `burst` at once and then one in each gap, never more than `number` lie in any period: burst + (number - burst + 1) gaps are a period.
 """
@@ -33,5 +33,8 @@ class Rate:
 
 
 def usual_burst(number: int, period: float) -> int:
-    """Return how many may begin at once where nobody says: as many as are due in two seconds, so that a look a second loses none."""
-    return max(1, min(number, round(2 * number / period)))
+    """Return how many may begin at once where nobody says: as many as are due in two seconds, so that a look a second loses none.
+
+    A fifth of the number at most: what begins at once is paid for by longer gaps after it.
+    """
+    return max(1, min(number // 5, round(2 * number / period)))

@@ -6,6 +6,7 @@ from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from airflow_celery_kit.core.amounts import amount
 from airflow_celery_kit.core.guards.patterns import expression
 from airflow_celery_kit.core.guards.rate import usual_burst
 from airflow_celery_kit.core.routing import NAME, OWN, listed, seconds
@@ -17,9 +18,8 @@ CONF = r"conf\.([A-Za-z_][A-Za-z0-9_]{0,99})"
 
 
 def _rate(text: Any) -> tuple[int, float]:
-    if not (found := re.fullmatch(r"([1-9]\d{0,5})/([smhd])", str(text))):
-        raise ValueError(f"{text!r} is no rate: write 5/s, 200/m, 1000/h or 1/d")
-    return int(found[1]), PERIODS[found[2]]
+    number, unit = amount(text, PERIODS, 6, "is no rate: write 5/s, 200/m, 1000/h or 1/d", between="/")
+    return number, PERIODS[unit]
 
 
 def _per(text: Any) -> str:
