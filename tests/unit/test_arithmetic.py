@@ -10,13 +10,15 @@ from airflow_celery_kit.controller.lease import LEASE_SECONDS
 from airflow_celery_kit.controller.main import LOOK_SECONDS as CONTROLLER_LOOK
 from airflow_celery_kit.controller.main import SETTLE_SECONDS
 from airflow_celery_kit.core.repair import CONFIRM_SECONDS, GAP_SECONDS, HEARTBEAT_SECONDS, QUEUED_SECONDS
+from airflow_celery_kit.health.workers import LOST_SECONDS, STEADY_SECONDS, Workers
 from airflow_celery_kit.knobs import KNOBS
-from airflow_celery_kit.probes.worker import STALE_SECONDS
+from airflow_celery_kit.probes.worker import RETURN_SECONDS, STALE_SECONDS
 from airflow_celery_kit.scheduler.gate import CLOSED_SECONDS
 from airflow_celery_kit.worker.broker import REPORT_SECONDS as LIFE_SECONDS
 from airflow_celery_kit.worker.broker import TRANSPORT_OPTIONS
 from airflow_celery_kit.worker.guard import SILENT_SECONDS
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS
+from airflow_celery_kit.worker.reconnecting import MOST_SECONDS
 from airflow_celery_kit.worker.reports import EVERY_SECONDS
 from airflow_celery_kit.worker.way_out import GIVE_BACK_SECONDS, LOOK_SECONDS, soft_seconds
 
@@ -67,6 +69,12 @@ def test_a_living_worker_is_not_taken_for_dead():
     assert airflow("WORKERS__MIN_HEARTBEAT_INTERVAL") * 4 < HEARTBEAT_SECONDS, "so may a task's heartbeat"
     assert LIFE_SECONDS <= SETTLE_SECONDS, "after an outage workers report before anybody judges them"
     assert TRANSPORT_OPTIONS["socket_timeout"] < LIFE_SECONDS
+
+
+def test_a_worker_is_back_from_an_outage_of_its_broker_before_anybody_calls_it_ill():
+    back = MOST_SECONDS + TRANSPORT_OPTIONS["socket_connect_timeout"] + EVERY_SECONDS
+    assert back < min(LOST_SECONDS, RETURN_SECONDS, SETTLE_SECONDS, SILENT_SECONDS)
+    assert Workers.every < STEADY_SECONDS < 2 * Workers.every, "one look that saw nothing is noticed"
 
 
 def test_a_message_on_its_way_is_not_taken_for_lost():

@@ -63,11 +63,12 @@ def of_celery() -> list[tuple[object, dict[str, str]]]:
     from celery.worker.consumer.consumer import Consumer
     from kombu.transport.redis import Channel
 
-    from airflow_celery_kit.worker import control_connection, result_backend, slots
+    from airflow_celery_kit.worker import control_connection, reconnecting, result_backend, slots
 
     return [
         (database, result_backend.WRITTEN_AGAINST),
         (Consumer, slots.WRITTEN_AGAINST),
+        (Consumer, reconnecting.WRITTEN_AGAINST),
         (AsynPool, slots.POOL_WRITTEN_AGAINST),
         (Channel, control_connection.WRITTEN_AGAINST),
     ]
@@ -75,7 +76,7 @@ def of_celery() -> list[tuple[object, dict[str, str]]]:
 
 def test_every_change_fits_the_installed_airflow(caplog):
     found = changes()
-    assert sum(len(against) for _, against in found) == 46
+    assert sum(len(against) for _, against in found) == 47
     assert [patching.fits("it", owner, against) for owner, against in found] == [True] * len(found), caplog.text
 
 

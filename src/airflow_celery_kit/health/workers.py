@@ -13,9 +13,8 @@ from airflow_celery_kit.worker.broker import LEFT_KEY
 LOST_SECONDS = 20.0
 # A worker that does not come back under its name is forgotten.
 FORGET_SECONDS = 1800.0
-GAP_SECONDS = 30.0
-# Between two looks while the broker answers; after a longer time workers may still be on their way back to it.
-STEADY_SECONDS = 15.0
+# Looks are ten seconds apart. After a longer time one of them saw nothing, and workers may still be on their way back to the broker.
+STEADY_SECONDS = 18.0
 LITTLE_MEMORY_SHARE, LITTLE_DISK_BYTES = 0.05, 256 << 20
 
 
@@ -50,7 +49,7 @@ class Workers(Check):
         "unsubscribed": Cause(
             State.UNHEALTHY,
             "it was started for a queue that it does not listen to",
-            "its guard replaces it once messages wait there; or 'kit kill' it",
+            "its guard replaces it once it runs no task",
         ),
         "no disk": Cause(
             State.UNHEALTHY,
@@ -108,7 +107,7 @@ class Workers(Check):
 
     def _lost(self, reports: Mapping[str, Any], broker: Any, now: float) -> dict[str, float]:
         """Return who is expected and silent, with the seconds. While the broker was away nobody could report."""
-        if now - self.looked > GAP_SECONDS:
+        if now - self.looked >= STEADY_SECONDS:
             self.seen = dict.fromkeys(self.seen, now)
         self.looked = now
         self.seen |= dict.fromkeys(reports, now)

@@ -14,19 +14,27 @@ TIMEOUT = 5.0
 HIGH_WATER = 0.95
 FULL = "is full (maxmemory): it refuses messages until there is room"
 
+# What a broker says to a user that it does not let in; one that says anything else cannot be used by anybody.
+REFUSALS = (b"-WRONGPASS", b"-NOAUTH", b"-NOPERM")
+
 Check = Callable[[BinaryIO], None]
 Question = tuple[tuple[tuple[str, ...], Check], ...]
 
 
+class RefusedError(ConnectionError):
+    """The broker is there and does not let this user in."""
+
+
 def expect(wanted: bytes) -> Check:
-    """Return the check that the next line of a reply is `wanted`; it raises ConnectionError otherwise."""
+    """Return the check that the next line of a reply is `wanted`; it raises ConnectionError otherwise, RefusedError where a login is wrong."""
 
     def check(replies: BinaryIO) -> None:
         reply = replies.readline().strip()
         if reply.startswith(b"-OOM"):
             raise ConnectionError(FULL)
         if reply != wanted:
-            raise ConnectionError(f"broker says {reply.decode(errors='replace') or 'nothing'}")
+            error = RefusedError if reply.startswith(REFUSALS) else ConnectionError
+            raise error(f"broker says {reply.decode(errors='replace') or 'nothing'}")
 
     return check
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_celery_kit.probes.worker import beat_age
+from airflow_celery_kit.probes.worker import away_mark, beat_age
 from airflow_celery_kit.worker import leaving
 from airflow_celery_kit.worker.parent_death import PR_SET_PDEATHSIG
 from airflow_celery_kit.worker.start_steps import STEPS, broker_problem, say, take
@@ -58,6 +58,14 @@ def last_beat() -> float | None:
         return None
 
 
+def broker_answers() -> bool:
+    """Return whether the broker does; that it does not is left beside the beat, where the health check finds it."""
+    if not broker_problem(os.environ):
+        return True
+    away_mark().touch()
+    return False
+
+
 def main(command: list[str]) -> int:
     """Run the worker until it ends; return its exit code, 1 when it was ended here, `os.EX_CONFIG` when it may not start."""
     with contextlib.suppress(FileNotFoundError):
@@ -69,7 +77,7 @@ def main(command: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     process = start(command)
     stop = Stop(process, float(os.environ["KIT_STOP_GRACE"].rstrip("s")))
-    watch = Watch(lambda: not broker_problem(os.environ))
+    watch = Watch(broker_answers)
     while process.poll() is None:
         if (received := signal.sigtimedwait(AWAITED, stop.next_step())) and received.si_signo != signal.SIGCHLD:
             stop.hand_on(received.si_signo)

@@ -1,7 +1,8 @@
 """Runs in: Celery workers; tells the controller every two seconds which messages the worker holds, and its health check that it beats.
 
 The report is a key in the broker that expires: a worker that is dead, frozen, or cut off stops existing there by itself.
-The beat file is touched at the same moment, from the worker's own event loop, while it is connected and not deaf.
+The beat file is touched at the same moment, from the worker's own event loop, while it is connected, listens to all its queues
+and takes what waits there.
 """
 
 import contextlib
@@ -103,9 +104,10 @@ class Reporter(bootsteps.StartStopStep):
         with consumer.connection.default_channel.conn_or_acquire() as client:
             self.orders.heed(consumer, client, name)
             self.look_for_room(consumer)
-            deaf = self.is_deaf(consumer, client)
-            self.write(client, f"{KEY}{name}", consumer.pool.num_processes, deaf=deaf, consuming=queues_of(consumer))
-        if not deaf and not self.short and (path := beat_file()):
+            deaf, consuming = self.is_deaf(consumer, client), queues_of(consumer)
+            self.write(client, f"{KEY}{name}", consumer.pool.num_processes, deaf=deaf, consuming=consuming)
+        lost = not self.orders.drained and set(self.queues) - set(consuming)
+        if not (deaf or lost or self.short) and (path := beat_file()):
             path.touch()
 
     def look_for_room(self, consumer: Any) -> None:

@@ -21,6 +21,7 @@ from airflow_celery_kit.worker import (
     holding,
     log_levels,
     parent_death,
+    reconnecting,
     record,
     reports,
     slots,
@@ -34,9 +35,8 @@ def set_up(instance: Any, **_: object) -> None:
     parent_death.install()
     reports.install(instance.app)
     changes = (holding.install, slots.install, canary.install)
-    patching.attempt(
-        (*(partial(change, instance.app) for change in changes), record.install, control_connection.install)
-    )
+    patching.attempt(partial(change, instance.app) for change in changes)
+    patching.attempt((record.install, control_connection.install, reconnecting.install))
 
 
 @celeryd_init.connect

@@ -12,7 +12,8 @@ from airflow_celery_kit.core.health import State
 from airflow_celery_kit.health import canary
 from airflow_celery_kit.health.canary import Canary
 from airflow_celery_kit.health.workers import Workers
-from airflow_celery_kit.worker.broker import CANARY, LEFT_KEY, REPORT_KEY
+from airflow_celery_kit.worker.broker import CANARY, DRAIN, LEFT_KEY, ORDERS_KEY, REPORT_KEY
+from airflow_celery_kit.worker.reports import EVERY_SECONDS
 from tests.contract.servers import wait_for
 
 
@@ -75,6 +76,22 @@ def test_a_queue_that_nobody_takes_from_though_slots_are_free_is_unhealthy(bench
     wait_for("a worker without a queue", lambda: report(bench, worker).get("consuming") == [])
     seen = {one.subject: one for one in Workers().look(controllers_broker)}
     assert (seen[worker.name].state, seen[worker.name].why) == (State.UNHEALTHY, "does not listen to default")
+
+
+def test_a_worker_that_lost_one_of_its_queues_beats_no_more_though_it_takes_from_the_other(bench, tmp_path):
+    beat = tmp_path / "beat"
+    worker = bench.start(options={"queues": "default,other"}, environment={"KIT_BEAT_FILE": str(beat)})
+    wait_for("a beat", beat.exists)
+    bench.sender.control.cancel_consumer("other", destination=[worker.name])
+    wait_for("a worker without a queue", lambda: report(bench, worker).get("consuming") == ["default"])
+    beat.unlink()
+    bench.send("note", "later")
+    bench.wait("end", "later")
+    last = report(bench, worker)["at"]
+    wait_for("two more reports", lambda: report(bench, worker)["at"] > last + 2 * EVERY_SECONDS - 1)
+    assert not beat.exists()
+    bench.broker.client.hset(ORDERS_KEY, worker.name, DRAIN)
+    wait_for("a beat of one that takes nothing as it was told", beat.exists)
 
 
 def test_canaries_that_vanish_are_told_after_the_second(bench, controllers_broker, monkeypatch):

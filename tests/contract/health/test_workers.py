@@ -83,14 +83,21 @@ def test_a_queue_whose_only_worker_is_silent_is_named_at_once_and_one_that_was_t
     assert found(check)["workers"].state == State.HEALTHY
 
 
-def test_a_broker_that_was_away_makes_no_worker_lost(found, reports, monkeypatch):
+@pytest.mark.parametrize("outage", [Workers.every, 300])
+def test_a_broker_that_was_away_makes_no_worker_lost_before_it_could_come_back(
+    found, reports, measured, monkeypatch, outage
+):
     check, clock = Workers(), [1000.0]
     monkeypatch.setattr("airflow_celery_kit.health.workers.time.monotonic", lambda: clock[0])
-    reports("one", life=0.01)
+    reports("one")
     reports("two")
     found(check)
-    clock[0] += 300
-    assert {one.state for one in found(check).values()} == {State.HEALTHY}
+    measured.valkey.delete("kit:worker:one")
+    clock[0] += outage + check.every
+    for _ in range(2):
+        assert "one" not in found(check)
+        clock[0] += check.every
+    assert found(check)["one"].state == State.UNHEALTHY
 
 
 def test_a_controller_that_takes_over_misses_who_died_before(found, reports, monkeypatch):
@@ -99,9 +106,11 @@ def test_a_controller_that_takes_over_misses_who_died_before(found, reports, mon
     check.remember({"workers", "gone"})
     reports("here")
     found(check)
-    clock[0] += 25
-    reports("here")
-    assert found(check)["gone"].state == State.UNHEALTHY
+    for _ in range(2):
+        clock[0] += check.every
+        reports("here")
+        seen = found(check)
+    assert seen["gone"].state == State.UNHEALTHY
 
 
 @pytest.mark.parametrize(

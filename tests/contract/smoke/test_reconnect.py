@@ -1,7 +1,10 @@
 """Runs in: contract tests; the broker lives on and ends a worker's connections."""
 
+import re
+
 import pytest
 
+from airflow_celery_kit.worker.reconnecting import MOST_SECONDS
 from tests.contract.servers import wait_for
 from tests.contract.smoke.app import QUEUE
 
@@ -80,3 +83,16 @@ def test_a_worker_goes_on_when_its_pubsub_connection_is_cut(bench):
     bench.send("note", "later")
     bench.wait("end", "after", "later", within=NOTICED_SECONDS)
     assert bench.sender.control.ping([worker.name], timeout=30) == [{worker.name: {"ok": "pong"}}]
+
+
+def test_a_worker_tries_at_least_every_five_seconds_to_reach_a_broker_that_is_away(bench):
+    worker = bench.start()
+    connected = worker.count(CONNECTED)
+    bench.broker.kill()
+    worker.says("Trying again in", times=4)
+    bench.broker.start()
+    worker.says(CONNECTED, times=connected + 1)
+    pauses = [float(found) for found in re.findall(r"Trying again in ([\d.]+) second", worker.log.read_text())]
+    assert len(pauses) >= 4 and max(pauses) <= MOST_SECONDS, pauses
+    bench.send("note", "after")
+    bench.wait("end", "after")
