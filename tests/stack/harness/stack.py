@@ -28,6 +28,9 @@ from tests.stack.harness.processes import process_environment
 from tests.stack.harness.wait import wait_for
 from tests.stack.harness.workspace import UP_SECONDS, clean_environment, one_start_at_a_time
 
+# Longer than an api-server needs for any answer on a machine that others keep busy.
+API_SECONDS = 60.0
+
 
 @dataclass
 class Stack:
@@ -58,7 +61,7 @@ class Stack:
         settings = self.settings
         login = tuple(settings[name] for name in ("AIRFLOW_PORT", "AIRFLOW_ADMIN_USER", "AIRFLOW_ADMIN_PASSWORD"))
         if login not in self.logged_in:
-            self.logged_in = {login: Airflow(settings)}
+            self.logged_in = {login: Airflow(settings, API_SECONDS)}
         return self.logged_in[login]
 
     def make(self, *arguments: str, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
