@@ -149,7 +149,7 @@ def test_memory_append_only_file_and_evictions_of_a_broker_are_seen(own):
     for number in range(400):
         client.set(f"filler{number}", "x" * 10_000)
     state, why = state_of(check)
-    assert state == "Unhealthy" and "evicted since the last look" in why
+    assert state == "Unhealthy" and "keys evicted in the last" in why
 
 
 def test_a_broker_that_refuses_writes_because_of_its_disk_is_told_as_that(own):
