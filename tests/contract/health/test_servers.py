@@ -52,8 +52,10 @@ def test_connections_that_run_out_are_told_before_and_when_there_are_none(found,
                 break
             if (used := in_use(measured)) in (int(most * 0.85), int(most * 0.97)):
                 states.add((found(Metadata())["metadata-database"].state, used))
-        states.add((found(Metadata())["metadata-database"].state, 0))
+        last = found(Metadata())["metadata-database"]
+        states.add((last.state, 0))
     assert {state for state, _ in states} == {State.DEGRADED, State.UNHEALTHY}
+    assert "slots" in last.why and "max_connections" in last.cure, last
 
 
 def other_connection(stack):
