@@ -238,6 +238,7 @@ def test_every_route_is_documented(client, repository: Path):
 
 def test_two_routes_ask_for_no_login_and_say_nothing_but_the_state(client, monkeypatch):
     seen = Session(datetime.now(UTC), 1.0, {"verdicts": [verdict(state="Degraded", why="hush")]})
+    monkeypatch.setattr("airflow_celery_kit.api.health.KEPT_SECONDS", 0.0)
     monkeypatch.setattr("airflow.utils.session.create_session", lambda **_: nullcontext(seen))
     asking = client(Manager(allowed=False), seen)
     for path, said in (("live", "Healthy"), ("ready", "Degraded")):

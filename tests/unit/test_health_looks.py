@@ -201,12 +201,43 @@ def test_what_is_no_longer_fresh_is_looked_at_before_it_is_told_and_says_who_was
     check, known = Finds(Finding("finds", State.HEALTHY, "")), []
     check.remember = known.append
     health = Health([Looker(check, {})], lambda *_, **__: None)
-    health.restore({"verdicts": [Verdict("finds", "finds", State.UNHEALTHY, 1.0, "").as_dict()]}, age)
+    health.restore({"verdicts": [Verdict("finds", "finds", State.UNHEALTHY, 1.0, "").as_dict()]}, age, 0.0)
     assert ([one.subject for one in health.verdicts()], health.whole, known) == (held, bool(held), [{"finds"}])
+
+
+def led_before() -> tuple[Health, Looker, Told]:
+    """Who had begun a look as things were ill, lost the lease, and leads again when all is well."""
+    check = Told()
+    check.gate.clear()
+    health = Health([looker := Looker(check, {})], lambda *_, **__: None)
+    check.state = State.UNHEALTHY
+    health.turn(0.0, 0.0)
+    return health, looker, check
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_who_leads_again_judges_no_look_from_before(ends_first):
+    health, looker, check = led_before()
+    for step in (check.gate.set, lambda: health.restore({}, 31.0, 100.0))[:: 1 if ends_first else -1]:
+        step()
+        if check.gate.is_set():
+            looker.thread.join(5)
+    check.state = State.HEALTHY
+    assert {state for _, state in turned(health, 100.0, 3)} == {"Healthy"} and check.looks == 2
+
+
+def test_a_look_that_hangs_since_before_is_late_from_when_its_leader_leads_again():
+    health, _, check = led_before()
+    health.restore({}, 31.0, 100.0)
+    assert turned(health, 100.0, 12)[0] == (check.deadline, "Unhealthy") and health.whole
+    check.gate.set()
+    health.lookers[0].thread.join(5)
+    check.state = State.HEALTHY
+    assert turned(health, 112.0, 8)[-1][1] == "Healthy"
 
 
 @pytest.mark.parametrize("facts", [{"verdicts": [{"check": "x"}]}, {"verdicts": [{"state": "fine"}]}, {"verdicts": 3}])
 def test_a_record_that_nobody_can_read_is_none(facts):
     health = Health([], lambda *_, **__: None)
-    health.restore(facts, 1.0)
+    health.restore(facts, 1.0, 0.0)
     assert health.verdicts() == []

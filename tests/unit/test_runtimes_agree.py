@@ -151,6 +151,19 @@ def test_what_one_service_alone_reads_stands_in_its_own_file_and_nowhere_else(re
     }
 
 
+@pytest.mark.parametrize(
+    ("file", "readers"), [("worker.env", set(WORKERS)), ("controller.env", {"airflow-controller"})]
+)
+def test_a_file_of_one_service_s_own_reaches_no_other_on_either_runtime(repository, settings, file, readers):
+    variables = set(dotenv_values(repository / "config" / file))
+    in_compose = {name: (one.get("env_file", ()), set(one.get("environment", ()))) for name, one in COMPOSE.items()}
+    in_embedded = {name: set(services.environment_of(settings, f"{name}-1", {})) for name in services.BY_NAME}
+    assert {name for name, (files, _) in in_compose.items() if file in str(files)} == readers
+    assert {name for name, (_, more) in in_compose.items() if more & variables} == set()
+    assert {name for name, found in in_embedded.items() if found & variables} == readers
+    assert variables and all(variables <= in_embedded[name] for name in readers)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "airflow-init"])
 def test_the_health_check_and_the_time_to_stop_are_the_same(settings, name):
     check = [re.sub(r":\d+$", "", word) for word in services.probe_of(settings, f"{name}-1")[1:]]

@@ -21,7 +21,7 @@ class ByHand:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on one request."""
-        if not (scope["type"] == "http" and scope["method"] in CHANGES and any(one in scope["path"] for one in PEOPLE)):
+        if not (scope["type"] == "http" and scope["method"] in CHANGES and is_of_people(scope)):
             await self.app(scope, receive, send)
             return
         before = by_hand.set(True)
@@ -29,6 +29,12 @@ class ByHand:
             await self.app(scope, receive, send)
         finally:
             by_hand.reset(before)
+
+
+def is_of_people(scope: Any) -> bool:
+    """Return whether a request goes to what people use; Airflow may be reached below a path, which a proxy leaves or takes away."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")).startswith(PEOPLE)
 
 
 def install() -> None:

@@ -1,14 +1,16 @@
 """Runs in: airflow-apiserver; what the leading controller has judged: with reasons for who has logged in, in a word for load balancers."""
 
 import time
+from asyncio import wrap_future
+from concurrent.futures import Future
 from contextlib import suppress
-from threading import BoundedSemaphore
+from threading import Thread
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import requires_access_view
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import move_on_after
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
@@ -21,7 +23,7 @@ from airflow_celery_kit.core.health import State, Verdict, report
 router = APIRouter()
 WHAT = "health"
 NEVER = "no controller has looked yet: one runs in the kit's own stacks"
-READY_SECONDS, MOST_LOOKS = 5.0, 8
+READY_SECONDS, KEPT_SECONDS, MOST_LOOKS = 5.0, 1.0, 8
 # What is said while the database does not answer.
 NOBODY = {"state": str(State.UNHEALTHY), "ready": False}
 CURE = "see 'kit status' and 'kit logs airflow-controller'"
@@ -55,33 +57,56 @@ def stale(seen: snapshot.Snapshot | None) -> str:
     )
 
 
-class Places:
-    """How many looks may wait for the database at a time: one that is frozen does not answer, and each look is left alone in its thread."""
+def look(told: Future[dict[str, Any]]) -> None:
+    """Ask the database, and tell what `answer` says; NOBODY while it is away."""
+    from airflow.utils.session import create_session
+
+    found = NOBODY
+    try:
+        with suppress(SQLAlchemyError), create_session(scoped=False) as session:
+            found = answer(snapshot.read(session, WHAT), time.time())
+    except Exception as problem:
+        told.set_exception(problem)
+    else:
+        told.set_result(found)
+
+
+class Looks:
+    """One look at the database for all who ask at a time, kept for a moment: however many ask, none takes another's place.
+
+    A database that is frozen does not answer: each look is left alone in its thread, and not many of them.
+    """
 
     def __init__(self) -> None:
-        self.free = BoundedSemaphore(MOST_LOOKS)
+        self.begun, self.last = float("-inf"), Future[dict[str, Any]]()
+        self.last.set_result(NOBODY)
+        self.under_way: list[Future[dict[str, Any]]] = []
 
-    def look(self) -> dict[str, Any]:
-        """Return what `answer` does, or NOBODY where no place is free. Raises SQLAlchemyError while the database is away."""
-        from airflow.utils.session import create_session
+    def latest(self, now: float) -> Future[dict[str, Any]]:
+        """Return the last look, or another one where it is old or late. `now` is steady."""
+        self.under_way = [one for one in self.under_way if not one.done()]
+        is_over = now - self.begun >= (KEPT_SECONDS if self.last.done() else READY_SECONDS)
+        if is_over and len(self.under_way) < MOST_LOOKS:
+            self._begin(now)
+        return self.last
 
-        # Taken and given back by the thread: a request that is given up can keep none.
-        if not self.free.acquire(blocking=False):
-            return NOBODY
-        try:
-            with create_session(scoped=False) as session:
-                return answer(snapshot.read(session, WHAT), time.time())
-        finally:
-            self.free.release()
+    def _begin(self, now: float) -> None:
+        told: Future[dict[str, Any]] = Future()
+        # Else who gives up would cancel it for all.
+        told.set_running_or_notify_cancel()
+        Thread(target=look, args=(told,), name="health ready", daemon=True).start()
+        self.begun, self.last = now, told
+        self.under_way.append(told)
 
 
 async def ready(request: Request) -> JSONResponse:
-    """Answer whoever asks, without a login: 200 while tasks can run, else 503, with the state and nothing else."""
+    """Answer whoever asks, without a login: 200 while tasks can run, else 503, with the state and nothing else.
+
+    What is told may be a second old.
+    """
     found = NOBODY
-    with move_on_after(READY_SECONDS), suppress(SQLAlchemyError):
-        found = await to_thread.run_sync(
-            request.app.state.places.look, abandon_on_cancel=True, limiter=CapacityLimiter(1)
-        )
+    with move_on_after(READY_SECONDS):
+        found = await wrap_future(request.app.state.looks.latest(time.monotonic()))
     return JSONResponse({"state": found["state"]}, 200 if found["ready"] else 503)
 
 
@@ -93,6 +118,6 @@ async def live(_: Request) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Add the two routes that ask for no login."""
-    app.state.places = Places()
+    app.state.looks = Looks()
     app.add_route("/health/ready", ready, methods=["GET"])
     app.add_route("/health/live", live, methods=["GET"])

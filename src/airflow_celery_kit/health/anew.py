@@ -1,4 +1,4 @@
-"""Runs in: airflow-controller; whether something that a check knows was started anew since the last look."""
+"""Runs in: airflow-controller; what happened between two looks, told until another look has confirmed it: a start, a counter that grew."""
 
 import time
 from collections.abc import Container
@@ -27,3 +27,20 @@ class Anew:
             self.since[subject] = now
         self.known[subject] = identity
         return now - self.since.get(subject, float("-inf")) < TOLD_SECONDS
+
+
+@dataclass
+class Grown:
+    """How much was added to a counter of a server's. What stood there at the first look was always there; a restart begins at nought."""
+
+    last: int | None = None
+    steps: list[tuple[float, int]] = field(default_factory=list)
+
+    def by(self, count: int) -> int:
+        """Return how much was added in the last TOLD_SECONDS."""
+        now = time.monotonic()
+        more = count - self.last if self.last is not None else 0
+        self.last = count
+        told = [(at, number) for at, number in self.steps if now - at < TOLD_SECONDS]
+        self.steps = [*told, (now, more)] if more > 0 else told
+        return sum(number for _, number in self.steps)

@@ -1,7 +1,9 @@
 """Runs in: airflow-controller; one of the stack's PostgreSQL databases: it answers, takes connections, has room on its disk."""
 
+import re
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import psycopg2
@@ -20,7 +22,18 @@ FROM pg_stat_database
 """
 HAS_DISK = "SELECT to_regprocedure('kit_server.disk_left()') IS NOT NULL"
 DISK = "SELECT kit_server.disk_left()"
+# What a server says that is there and lets nobody in, or not this one; errors of a login have no code.
+REFUSALS = {
+    "none left": re.compile("too many (clients|connections)|connection slots are reserved"),
+    "login": re.compile(
+        "authentication failed|no password supplied|pg_hba.conf|not permitted to log in|permission denied for database"
+        '|role "[^"]*" does not exist'
+    ),
+}
 AWAY_CURE = "see 'kit status' and 'kit logs postgres'; once it runs all goes on by itself"
+LOGIN_CURE = (
+    "'kit up' after 'kit init': airflow-init gives each role its password and its rights; see 'kit logs airflow-init'"
+)
 DISK_CURE = "give PostgreSQL's disk room: shorter JOURNAL_DAYS, 'kit journal prune', a larger volume"
 
 
@@ -28,7 +41,10 @@ class Database(Check):
     """A round trip on a fresh connection as the controller's own role, connections in use, free disk where PostgreSQL can be asked."""
 
     causes: ClassVar = {
-        "away": Cause(State.UNHEALTHY, "nobody answers, or the login is refused", AWAY_CURE, vital=True),
+        "away": Cause(State.UNHEALTHY, "nobody answers, or it lets nobody in", AWAY_CURE, vital=True),
+        "login": Cause(
+            State.UNHEALTHY, "it refuses the controller's login: its role, password or rights", LOGIN_CURE, vital=True
+        ),
         "slow": Cause(
             State.DEGRADED,
             f"the round trip takes more than {SLOW_SECONDS:.0f} s",
@@ -41,8 +57,8 @@ class Database(Check):
         ),
         "none left": Cause(
             State.UNHEALTHY,
-            f"{FULL_SHARE:.0%} of its connections are in use",
-            "raise max_connections in config/postgresql.conf, and see who holds them",
+            f"{FULL_SHARE:.0%} of its connections are in use, or it refuses one more",
+            "raise max_connections in config/postgresql.conf, or the role's own limit, and see who holds them",
             vital=True,
         ),
         "disk": Cause(State.DEGRADED, f"less than {LITTLE_BYTES >> 30} GiB of its disk are free", DISK_CURE),
@@ -65,7 +81,7 @@ class Database(Check):
                 took = time.monotonic() - begun
                 disk = self._disk(cursor)
         except psycopg2.Error as problem:
-            return [self.ill("away", plainly(problem))]
+            return [self.ill(refusal(problem), plainly(problem))]
         return [self._of(took, used, most, disk)]
 
     def _disk(self, cursor: Any) -> int | None:
@@ -111,5 +127,12 @@ class Journal(Database):
 
     name = "journal-database"
     needs = ("open_journal",)
-    causes: ClassVar = Database.causes | {"away": Cause(State.DEGRADED, Database.causes["away"].when, AWAY_CURE)}
+    causes: ClassVar = Database.causes | {
+        name: replace(Database.causes[name], state=State.DEGRADED, vital=False) for name in ("away", *REFUSALS)
+    }
     hangs = State.DEGRADED
+
+
+def refusal(problem: Exception) -> str:
+    """Return the cause of a connection that could not be had."""
+    return next((cause for cause, words in REFUSALS.items() if words.search(str(problem))), "away")

@@ -52,6 +52,11 @@ class Endpoint(Check):
             "no answer came in time, its name is not known, or nobody listens there",
             f"look at the network; {ASK}",
         ),
+        "handshake": Cause(
+            State.UNHEALTHY,
+            "its TLS handshake breaks off, as where it speaks something else, or an old TLS alone",
+            f"look whether the address is right and speaks TLS; {ASK}",
+        ),
         "insecure": Cause(
             State.INSECURE,
             "its certificate is not valid, or the connection is not encrypted",
@@ -75,10 +80,10 @@ class Endpoint(Check):
         """Return one finding."""
         try:
             answer = ask(self.url, self.verb, self.seconds, self.context)
+        except ssl.SSLCertVerificationError as problem:
+            return [self.ill("insecure", f"{problem.reason or 'TLS'}: {problem.verify_message or problem}")]
         except ssl.SSLError as problem:
-            return [
-                self.ill("insecure", f"{problem.reason or 'TLS'}: {getattr(problem, 'verify_message', '') or problem}")
-            ]
+            return [self.ill("handshake", f"{problem.reason or 'TLS'}: {problem}")]
         except (OSError, HTTPException) as problem:
             return [self.ill("late", f"{type(problem).__name__}: {problem}")]
         found = self.of(answer)

@@ -60,7 +60,7 @@ def late(check: Check) -> Finding:
 
 @dataclass
 class Looker:
-    """A check and its present look; times are steady, in seconds."""
+    """A check and its present look, which is `outdated` if it was begun before `anew`; times are steady, in seconds."""
 
     check: Check
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -69,8 +69,14 @@ class Looker:
     begun: float = 0.0
     told_late: bool = False
     answered: bool = False
+    outdated: bool = False
     thread: Thread | None = None
     found: list[Finding] | None = None
+
+    def anew(self, now: float) -> None:
+        """Begin as if nothing had been seen: what an earlier look finds, even if it is still under way, says how things were."""
+        self.begun, self.due, self.answered, self.told_late = now, now, False, False
+        self.outdated = self.thread is not None
 
     def step(self, now: float) -> list[Finding] | None:
         """Begin a look that is due, or return what one has found; None where there is nothing new."""
@@ -87,11 +93,12 @@ class Looker:
             return self._wait(now)
         self.thread = None
         # What came too late says how things were; how they are is looked at next.
-        self.due = now if self.told_late else self.begun + self.check.every
-        return None if self.told_late else self.found
+        missed = self.told_late or self.outdated
+        self.due = now if missed else self.begun + self.check.every
+        return None if missed else self.found
 
     def _begin(self, now: float) -> None:
-        self.begun, self.told_late, self.found = now, False, None
+        self.begun, self.told_late, self.outdated, self.found = now, False, False, None
         self.thread = Thread(target=self._run, name=f"health {self.check.name}", daemon=True)
         self.thread.start()
 

@@ -119,11 +119,15 @@ class Health:
         checks = sorted({one.check.name for one in self.lookers})
         return {"verdicts": [one.as_dict() for one in self.verdicts()], "checks": checks, "canary_seconds": took}
 
-    def restore(self, facts: Mapping[str, Any], age: float) -> None:
-        """Go on from what another controller knew, `age` seconds ago; what is no longer fresh is looked at first."""
+    def restore(self, facts: Mapping[str, Any], age: float, now: float) -> None:
+        """Go on from what another controller knew, `age` seconds ago; what is no longer fresh is looked at first.
+
+        What this one saw when it led before counts no more.
+        """
         self.recorded, self.held, self.whole = known(facts), {}, age < seen.STALE_SECONDS
+        self.breakers = Breakers()
         for looker in self.lookers:
-            looker.answered = False
+            looker.anew(now)
         self._expect([one.check for one in self.lookers])
 
     def _expect(self, checks: list[Check]) -> None:
@@ -173,8 +177,9 @@ class Loop:
         self.asked = now
         lease = self._lease()
         lease.hold()
-        if lease.token is not None and self.token is None:
-            self.health.restore(*recorded(self.connections.metadata))
+        # Each who takes it raises the token by one.
+        if lease.token is not None and (self.token is None or lease.token > self.token + 1):
+            self.health.restore(*recorded(self.connections.metadata), now)
         self.token = lease.token
 
     def run(self) -> None:
@@ -231,7 +236,7 @@ def once(environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         connections = Connections()
         facts, _ = recorded(connections.metadata)
-        health.restore(facts, age=0.0)
+        health.restore(facts, 0.0, time.monotonic())
         connections.drop()
     except psycopg2.Error:
         pass

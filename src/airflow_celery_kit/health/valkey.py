@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from valkey.exceptions import OutOfMemoryError, ResponseError, ValkeyError
 
 from airflow_celery_kit.core.health import Cause, Finding, State
-from airflow_celery_kit.health.anew import Anew
+from airflow_celery_kit.health.anew import TOLD_SECONDS, Anew, Grown
 from airflow_celery_kit.health.check import Check
 from airflow_celery_kit.probes.broker import HIGH_WATER
 
 KEY = "kit:health"
+LATELY = f"in the last {TOLD_SECONDS:.0f} s"
 SLOW_SECONDS = 0.5
 USED_SHARE = 0.8
 CLIENTS_SHARE = 0.9
@@ -46,7 +47,7 @@ class Valkey(Check):
         "not saved": Cause(State.DEGRADED, "its last rewrite or snapshot failed", DISK_CURE),
         "evicts": Cause(
             State.UNHEALTHY,
-            "it has evicted keys since the last look: messages may be gone",
+            "it has evicted keys a moment ago: messages may be gone",
             "set `maxmemory-policy noeviction` in config/valkey.conf",
         ),
         "clients": Cause(
@@ -66,8 +67,7 @@ class Valkey(Check):
     }
 
     def __init__(self) -> None:
-        self.evicted: int | None = None
-        self.rejected: int | None = None
+        self.evicted, self.rejected = Grown(), Grown()
         self.anew, self.empty = Anew(), Anew()
         self.away = 0
 
@@ -94,7 +94,8 @@ class Valkey(Check):
         """Return what follows from `INFO`, the seconds of the round trip, and whether what the last look wrote is still there."""
         if said.get("loading"):
             return self.ill("loading", "it is reading its data")
-        evicted, rejected = self._more(said)
+        evicted = self.evicted.by(int(said["evicted_keys"]))
+        rejected = self.rejected.by(int(said["rejected_connections"]))
         share = said["used_memory"] / said["maxmemory"] if said.get("maxmemory") else 0.0
         clients = said["connected_clients"] / max(1, said.get("maxclients", 10_000))
         held = f"{said['connected_clients']} clients, {said['blocked_clients']} of them wait for messages"
@@ -104,7 +105,7 @@ class Valkey(Check):
         anew = self.anew.is_anew(self.name, said["run_id"], expected=self.away >= self.confirm)
         empty = self.empty.is_anew(self.name, said["run_id"], expected=kept)
         checks = (
-            ("evicts", evicted, f"{evicted} keys evicted since the last look"),
+            ("evicts", evicted, f"{evicted} keys evicted {LATELY}"),
             ("full", share > HIGH_WATER, f"{share:.0%} of maxmemory"),
             (
                 "not on disk",
@@ -117,21 +118,13 @@ class Valkey(Check):
             (
                 "clients",
                 rejected or clients > CLIENTS_SHARE,
-                f"{said['connected_clients']} clients, {rejected} refused since the last look",
+                f"{said['connected_clients']} clients, {rejected} refused {LATELY}",
             ),
             ("empty", empty, f"{started} without its data"),
             ("anew", anew, started),
             ("slow", took > SLOW_SECONDS, why),
         )
         return next((self.ill(cause, text) for cause, is_so, text in checks if is_so), self.well(why))
-
-    def _more(self, said: Mapping[str, Any]) -> tuple[int, int]:
-        """Return how many keys were evicted and connections refused since the last look; a restart begins at nought."""
-        now = int(said["evicted_keys"]), int(said["rejected_connections"])
-        before = (self.evicted, self.rejected)
-        self.evicted, self.rejected = now
-        first, second = (max(0, new - old) if old is not None else 0 for new, old in zip(now, before, strict=True))
-        return first, second
 
 
 def unsaved(said: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def own(own_broker: harness.Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(own_broker.settings.secrets / "controller_password"))
     before = own_broker.client.config_get("*")
     yield own_broker
-    for name in ("maxmemory", "maxmemory-policy", "appendonly"):
+    for name in ("maxmemory", "maxmemory-policy", "appendonly", "maxclients"):
         own_broker.client.config_set(name, before[name])
     own_broker.client.flushall()
 

@@ -1,15 +1,19 @@
 """Runs in: contract tests; what ended without a word and was started anew: broker, jobs, workers, controllers."""
 
+import re
+import socket
 import time
 
 import pytest
 
 from airflow_celery_kit.controller.lease import Lease, give_back
 from airflow_celery_kit.controller.sight import Connections
-from airflow_celery_kit.core.health import State
+from airflow_celery_kit.core.health import State, Verdict
 from airflow_celery_kit.health import anew
 from airflow_celery_kit.health.controller import Controller
 from airflow_celery_kit.health.jobs import Scheduler
+from airflow_celery_kit.health.looking import look
+from airflow_celery_kit.health.main import Health
 from airflow_celery_kit.health.valkey import Valkey
 from airflow_celery_kit.health.workers import Workers
 from airflow_celery_kit.worker.broker import REPORT_KEY
@@ -66,6 +70,49 @@ def test_a_broker_that_comes_back_empty_is_told_as_that(own):
 
 def test_a_broker_that_is_seen_for_the_first_time_was_always_there(own):
     assert state_of(Valkey())[0] == "Healthy"
+
+
+def evict(client) -> None:
+    """Have it throw keys away, and give it room again."""
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + (1 << 20))
+    for number in range(400):
+        client.set(f"filler{number}", "x" * 10_000)
+    client.config_set("maxmemory", 0)
+    assert client.info("stats")["evicted_keys"]
+
+
+def refuse(client) -> None:
+    """Have it refuse a connection, and take as many as before."""
+    most = client.config_get("maxclients")["maxclients"]
+    client.config_set("maxclients", client.info("clients")["connected_clients"])
+    port = client.connection_pool.connection_kwargs["port"]
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        assert b"max number of clients" in one.recv(100)
+    client.config_set("maxclients", most)
+
+
+@pytest.mark.parametrize(
+    ("happens", "state", "why"),
+    [(evict, State.UNHEALTHY, r"[1-9]\d* keys evicted"), (refuse, State.DEGRADED, "1 refused")],
+)
+def test_what_a_broker_has_done_between_two_looks_is_told_until_it_is_confirmed_and_then_no_more(
+    own, later, happens, state, why
+):
+    check, health = Valkey(), Health([], lambda *_, **__: None)
+
+    def judged() -> Verdict:
+        for at in range(check.confirm):
+            health.take(check, look(check, {}), float(at))
+        (one,) = health.verdicts()
+        return one
+
+    assert judged().state == State.HEALTHY, "what it had done before was always so"
+    happens(own.client)
+    one = judged()
+    assert one.state == state and re.search(why, one.why)
+    later()
+    assert judged().state == State.HEALTHY
 
 
 @pytest.mark.parametrize(

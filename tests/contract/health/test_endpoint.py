@@ -173,6 +173,37 @@ def test_a_certificate_is_looked_at(tmp_path):
     assert "expired" in states["late"].why and "self-signed" in states["good, not trusted"].why
 
 
+@contextlib.contextmanager
+def breaking_off(said: bytes) -> Iterator[int]:
+    """A server that says this to whoever greets it, and closes. Gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def close() -> None:
+            with contextlib.suppress(OSError):
+                client, _ = listener.accept()
+                with client:
+                    client.recv(65536)
+                    client.sendall(said)
+
+        threading.Thread(target=close, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "EOF"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "WRONG_VERSION_NUMBER"),
+        # An alert of TLS 1.2: fatal, handshake failure.
+        (b"\x15\x03\x03\x00\x02\x02\x28", "HANDSHAKE_FAILURE"),
+    ],
+)
+def test_a_handshake_that_breaks_off_says_nothing_of_a_certificate_and_is_unhealthy(said, why):
+    with breaking_off(said) as port:
+        one = look(Endpoint("shop", f"https://localhost:{port}/", seconds=3.0))
+    assert (one.state, why in one.why, "TLS" in one.cure) == (State.UNHEALTHY, True, True), one
+
+
 def test_what_is_not_encrypted_is_insecure_unless_that_is_meant():
     with server() as port:
         assert look(Endpoint("shop", f"http://127.0.0.1:{port}/")).state == State.INSECURE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_celery_kit.core.health import State
+from airflow_celery_kit.core.health import State, Verdict
 from airflow_celery_kit.health import main
 from airflow_celery_kit.health.main import Loop, from_environment
 from tests.contract.servers import wait_for
@@ -91,6 +91,19 @@ def test_only_who_leads_looks_and_who_takes_over_goes_on(loop, measured, reports
     workers = next(one.check for one in other.health.lookers if one.check.name == "workers")
     assert "worker-1" in workers.seen
     other.connections.drop()
+
+
+def test_who_had_lost_the_lease_to_another_one_without_seeing_it_goes_on_from_what_that_one_knew(loop, measured):
+    turn_until(loop, measured, lambda seen: "broker" in seen)
+    measured.query(
+        "UPDATE kit.lease SET holder = 'other', token = token + 1, expires_at = now() - interval '1 s' WHERE name = 'health'",
+        **METADATA,
+    )
+    known = Verdict("broker", "broker", State.HEALTHY, 1.0, "").as_dict()
+    measured.query("UPDATE kit.seen SET at = now(), facts = %s", json.dumps({"verdicts": [known]}), **METADATA)
+    loop.asked = float("-inf")
+    loop.turn(time.monotonic(), time.time())
+    assert [one.since for one in loop.health.verdicts()] == [1.0]
 
 
 def test_a_check_of_ones_own_is_loaded_from_the_folder_of_plugins_and_one_that_cannot_be_is_told(controller):

@@ -52,8 +52,10 @@ def test_connections_that_run_out_are_told_before_and_when_there_are_none(found,
                 break
             if (used := in_use(measured)) in (int(most * 0.85), int(most * 0.97)):
                 states.add((found(Metadata())["metadata-database"].state, used))
-        states.add((found(Metadata())["metadata-database"].state, 0))
+        last = found(Metadata())["metadata-database"]
+        states.add((last.state, 0))
     assert {state for state, _ in states} == {State.DEGRADED, State.UNHEALTHY}
+    assert "slots" in last.why and "max_connections" in last.cure, last
 
 
 def other_connection(stack):
@@ -149,7 +151,7 @@ def test_memory_append_only_file_and_evictions_of_a_broker_are_seen(own):
     for number in range(400):
         client.set(f"filler{number}", "x" * 10_000)
     state, why = state_of(check)
-    assert state == "Unhealthy" and "evicted since the last look" in why
+    assert state == "Unhealthy" and "keys evicted in the last" in why
 
 
 def test_a_broker_that_refuses_writes_because_of_its_disk_is_told_as_that(own):

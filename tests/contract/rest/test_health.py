@@ -7,10 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
+import psycopg2
 
 from airflow_celery_kit import versions
 from airflow_celery_kit.core.health import State, Verdict
 from tests.contract.servers import wait_for
+
+# What a load balancer is told may be as old.
+KEPT_SECONDS = 1.0
 
 
 def verdict(state: State, check: str = "broker", vital: bool = False) -> Verdict:
@@ -33,14 +37,36 @@ def test_verdicts_are_told_the_worst_first_with_reason_and_cure(server, judged):
 
 
 def test_a_load_balancer_hears_a_word_and_no_more(server, judged):
-    assert word(server, "ready") == (200, {"state": "Unhealthy"}), "tasks run without a controller, too"
+    def ready() -> tuple[int, dict]:
+        time.sleep(KEPT_SECONDS)
+        return word(server, "ready")
+
+    assert ready() == (200, {"state": "Unhealthy"}), "tasks run without a controller, too"
     judged(verdict(State.UNHEALTHY))
-    assert word(server, "ready") == (200, {"state": "Unhealthy"})
+    assert ready() == (200, {"state": "Unhealthy"})
     judged(verdict(State.UNHEALTHY, vital=True))
-    assert word(server, "ready") == (503, {"state": "Unhealthy"})
+    assert ready() == (503, {"state": "Unhealthy"})
     judged(verdict(State.HEALTHY), age=31)
-    assert word(server, "ready") == (503, {"state": "Unhealthy"})
+    assert ready() == (503, {"state": "Unhealthy"})
     assert word(server, "live") == (200, {"state": "Healthy"})
+
+
+def test_many_who_ask_at_once_share_one_question_and_nobody_hears_a_false_word(server, judged):
+    judged(verdict(State.HEALTHY))
+    time.sleep(KEPT_SECONDS)
+    look = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%kit.seen%%'"
+    with (
+        ThreadPoolExecutor(40) as pool,
+        contextlib.closing(psycopg2.connect(server.stack.address("airflow", "airflow"))) as slow,
+        slow.cursor() as cursor,
+    ):
+        cursor.execute("LOCK TABLE kit.seen")
+        asking = [pool.submit(word, server, "ready") for _ in range(40)]
+        time.sleep(2)
+        waiting = server.query(look)
+        slow.rollback()
+        assert {(status, said["state"]) for status, said in (one.result() for one in asking)} == {(200, "Healthy")}
+    assert waiting == [(1,)]
 
 
 def test_load_balancers_hear_a_word_also_while_all_threads_wait_for_the_database(server, judged):

@@ -6,7 +6,7 @@ import subprocess
 import psutil
 import pytest
 
-from tests.contract.servers import wait_for
+from tests.contract.servers import START_SECONDS, wait_for
 from tests.contract.smoke.harness import COLD, WARM
 
 # How a worker is told to stop at once: by SIGQUIT, or by SIGTERM where that is remapped.
@@ -77,6 +77,7 @@ def test_a_hard_shutdown_ends_a_cold_one(bench, number, environment):
     worker.send(number)
     worker.says("worker: Hitting Ctrl+C again will terminate all running tasks!")
     worker.send(number)
+    worker.says("Waiting gracefully for cold shutdown to complete...")
     ended_by_force(bench, worker)
 
 
@@ -93,7 +94,7 @@ def test_a_hard_shutdown_ends_a_task_that_ignores_sigterm(bench):
     worker.send(COLD)
     worker.says("Waiting gracefully for cold shutdown to complete...")
     worker.send(COLD)
-    worker.exits(within=PATIENCE)
+    ended_by_force(bench, worker, PATIENCE)
 
 
 def test_a_kill_ends_a_task_that_ignores_sigterm(bench):
@@ -106,9 +107,9 @@ def test_a_kill_ends_a_task_that_ignores_sigterm(bench):
     assert bench.broker.messages() == (0, 1)
 
 
-def ended_by_force(bench, worker) -> None:
+def ended_by_force(bench, worker, within: float = START_SECONDS) -> None:
     """The worker and its task have ended, the task unfinished and its message not lost."""
-    worker.exits()
+    worker.exits(within)
     worker.says("worker: Cold shutdown (MainProcess)")
     assert not psutil.pid_exists(bench.receipts("start", "a")[0])
     assert bench.receipts("end", "a") == []
