@@ -53,7 +53,9 @@ def panels() -> list[tuple[str, str]]:
     return [(f"{name}: {panel['title']}", target["expr"]) for name, panel in found for target in panel["targets"]]
 
 
-@pytest.mark.parametrize(("where", "expression"), [*((one["alert"], one["expr"]) for one in ALERTS), *RECORDED.items(), *panels()])
+@pytest.mark.parametrize(
+    ("where", "expression"), [*((one["alert"], one["expr"]) for one in ALERTS), *RECORDED.items(), *panels()]
+)
 def test_what_is_asked_for_exists(where, expression):
     assert metrics_in(expression) - EXPOSED == set()
     assert where == "KitScrapeFails" or PREFIX in expression or metrics_in(expression)
