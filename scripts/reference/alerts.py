@@ -11,7 +11,7 @@ RULES = ROOT / "config" / "prometheus" / "alerts.yml"
 
 
 def rules() -> list[dict[str, Any]]:
-    """Every alert's rule."""
+    """Every rule: alerts, and what is recorded for them."""
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
@@ -19,8 +19,9 @@ def alerts_page() -> str:
     """Every alert: when it is raised, after how long, how urgent it is, and what to do."""
     rows = [
         (code(one["alert"]), one["labels"]["severity"], code(one["expr"]), one.get("for", "at once"), one["annotations"]["description"])
-        for one in rules()
+        for one in rules() if "alert" in one
     ]  # fmt: skip
+    recorded = [(code(one["record"]), code(one["expr"])) for one in rules() if "record" in one]
     return page(
         "Alerts",
         "`config/prometheus/alerts.yml`",
@@ -29,4 +30,7 @@ def alerts_page() -> str:
         "[How do I watch it with Prometheus?](../how-to/how-do-i-watch-the-queues-with-prometheus.md)",
         "*critical*: no task runs, or nobody could see it. *warning*: somebody should look today.",
         table(("Alert", "Severity", "Raised while", "For", "What to do"), rows),
+        "## What is recorded for them",
+        "An end that is the first of its Dag, queue and status counts too: `increase` and `rate` do not see it.",
+        table(("Name", "Expression"), recorded),
     )

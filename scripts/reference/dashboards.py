@@ -63,6 +63,7 @@ OVERVIEW = (
     Panel("Removed by housekeeping", "sum by (what) (increase(kit_housekeeping_removed_total[1h]))", "{{what}}"),
     Panel("Bytes of it", "sum by (what) (increase(kit_housekeeping_removed_bytes_total[1h]))", "{{what}}", "bytes"),
     Panel("Since housekeeping's last round", "time() - kit_housekeeping_round_timestamp_seconds", "{{part}}", "s"),
+    Panel("From one round to the next", "kit_housekeeping_interval_seconds", unit="s", number=True),
     Panel("What it could not clean", "kit_housekeeping_errors", "{{part}}"),
     Panel("Disk with the logs", "kit_housekeeping_disk_used_ratio", unit="percentunit", number=True),
     Panel("Since tasks were counted", "time() - kit_tasks_counted_timestamp_seconds", unit="s", number=True),

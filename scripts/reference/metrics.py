@@ -20,9 +20,11 @@ def metrics_page() -> str:
         "Queues and workers are the last look of the leading controller. What happened to tasks and runs is counted up in the journal's "
         f"database every {EVERY_SECONDS:.0f} s, {SETTLE_SECONDS:.0f} s after it happened; it grows only, is the same in every api-server, "
         "and a restart of any service takes nothing from it. No worker is asked for a scrape.",
+        f"Of what is seen of queues {MOST_QUEUES} have figures of their own: first those in which something waits that no worker serves, then "
+        "those that are served. All others count as `other`, their waits as the longest of them.",
         "Limits and breakers are as they are at the scrape, health is what the leading controller wrote last. "
         f"{MOST} limits and as many breakers have figures of their own, those of `config/limits.yaml` first; all others count as `other`.",
-        f"{DAGS_DEFAULT} Dags (`METRICS_DAGS`) and {MOST_QUEUES} queues have figures of their own, those that came first; all others "
+        f"{DAGS_DEFAULT} Dags (`METRICS_DAGS`) and {MOST_QUEUES} queues have figures of what happened, those that came first; all others "
         "count as `other`. A name that was not used for a month makes room. Runs, tasks and attempts are no labels: ask "
         "[the journal](../how-to/how-do-i-see-what-happened-to-a-task.md) for these.",
         f"What tasks count [themselves](../how-to/how-do-i-count-what-my-tasks-do.md) begins with `{PREFIX}`, which no metric below does; "

@@ -61,7 +61,9 @@ def test_prometheus_of_its_profile_scrapes_the_kit_and_watches_its_alerts(compos
     assert (target["health"], target["lastError"]) == ("up", "")
     watched = {rule["name"]: rule["health"] for group in ask("rules")["groups"] for rule in group["rules"]}
     written = yaml.safe_load((compose.root / "config/prometheus/alerts.yml").read_text())
-    assert set(watched) == {rule["alert"] for group in written["groups"] for rule in group["rules"]}
+    assert set(watched) == {
+        rule.get("alert", rule.get("record")) for group in written["groups"] for rule in group["rules"]
+    }
     assert set(watched.values()) <= {"ok", "unknown"}, watched
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from airflow_celery_kit.cli.guard_commands import rule_line
 from airflow_celery_kit.cli.guard_lines import breaker_table, limit_notes, limit_table
-from airflow_celery_kit.guards.scopes import ScopeError, scope
+from airflow_celery_kit.guards.scopes import TASKS, ScopeError, scope
 
 LIMIT = {
     "name": "crm-db", "slots": 3, "rate": None, "period": None, "per_worker": False, "suspended": None, "problem": None,
@@ -67,8 +67,21 @@ def test_a_breaker_says_until_when_it_is_open_and_why():
     assert rule_line(BREAKER) == "config/limits.yaml says: open: 30"
 
 
+def dag_with(tasks):
+    """Answers what is asked for of a Dag `sales.v2`: its name, and its tasks where they are known."""
+    return lambda statement, _: tasks if statement == TASKS else "sales.v2"
+
+
+def test_a_task_that_its_dag_does_not_have_is_told_with_the_nearest_name():
+    with pytest.raises(
+        ScopeError, match="in Dag sales.v2 there is no task lod: did you mean load. There are extract, load"
+    ):
+        scope("task:sales.v2.lod", dag_with(["load", "extract"]))
+    assert scope("task:sales.v2.load", dag_with(["load", "extract"]))["tasks"] == "^(?:load)$"
+
+
 def test_a_scope_is_a_limit_of_no_slots_for_what_it_names():
-    made = scope("task:sales.v2.load[x]", lambda statement, name: "sales.v2")
+    made = scope("task:sales.v2.load[x]", dag_with(None))
     assert (made["id"], made["slots"], made["origin"]) == ("limit task:sales.v2.load[x]", 0, "hand")
     assert (made["dags"], made["tasks"]) == ("^(?:sales\\.v2)$", "^(?:load[\\[]x\\])$")
     with pytest.raises(ScopeError, match="there is no pool small"):

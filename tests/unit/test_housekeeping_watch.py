@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from airflow_celery_kit.journal.forwarder import SpoolSupply
 from airflow_celery_kit.journal.sink import Sink
 from airflow_celery_kit.journal.spool import Spool
 from airflow_celery_kit.rounds import Round
+from airflow_celery_kit.triggerer import housekeeping as airflow_part
 from airflow_celery_kit.triggerer import watch
 
 ASKED = {"asked_at": 100.0, "limits": {"disk": "80%"}}
@@ -35,6 +37,8 @@ DONE = {"begun_at": 101.0, "ended_at": 110.0, "complete": True}
         (ASKED | {"airflow": DONE | {"complete": False}}, 171, 0.1, "not complete"),
         (ASKED | {"airflow": DONE | {"complete": False, "ended_at": None}}, 690, 0.1, ""),
         (ASKED | {"airflow": DONE | {"complete": False, "ended_at": None}}, 702, 0.1, "not complete"),
+        (ASKED | {"airflow": DONE | {"complete": False, "begun_at": 120.0}}, 700, 0.1, ""),
+        (ASKED | {"airflow": DONE | {"complete": False, "begun_at": 120.0}}, 721, 0.1, "not complete"),
         (ASKED | {"airflow": DONE}, 690, 0.81, ""),
         (ASKED | {"airflow": DONE}, 702, 0.81, "disk"),
         (ASKED | {"airflow": DONE}, 702, 0.79, ""),
@@ -42,6 +46,36 @@ DONE = {"begun_at": 101.0, "ended_at": 110.0, "complete": True}
 )
 def test_when_a_round_begins(facts, now, used, why):
     assert watch.due(facts, now, used) == why
+
+
+def figures(facts):
+    """What the metrics say of the row, by name and labels."""
+    return {(one.name, *one.labels): one.value for one in housekeeping.of(facts)}
+
+
+def test_while_a_round_is_under_way_what_the_last_one_said_stays_and_none_begins(monkeypatch):
+    written = []
+    last = DONE | {"errors": ["x"], "totals": {}}
+    monkeypatch.setattr(airflow_part, "opened", lambda _: nullcontext())
+    monkeypatch.setattr(airflow_part.rounds, "read", lambda _: ASKED | {"airflow": last})
+    monkeypatch.setattr(airflow_part, "sweep_logs", lambda *_: {})
+    monkeypatch.setattr(airflow_part, "sweep_tables", lambda _: None)
+    monkeypatch.setattr(airflow_part, "write", lambda _, facts: written.append(ASKED | {"airflow": facts}))
+    airflow_part.once(None, dry=False)
+    under_way, ended = written
+    assert figures(under_way) == figures(ASKED | {"airflow": last})
+    assert figures(ended)["kit_housekeeping_errors", "airflow"] == 0
+    begun = under_way["airflow"]["begun_at"]
+    assert [watch.due(under_way, begun + seconds, 0.1) for seconds in (61, 601)] == ["", "not complete"]
+
+
+def test_metrics_say_how_long_it_is_between_rounds_and_which_part_never_ended_one():
+    found = figures({"asked_at": 1.0, "limits": {"every": "30m"}, "controller": DONE | {"errors": []}})
+    assert found["kit_housekeeping_interval_seconds",] == 1800
+    assert found["kit_housekeeping_round_timestamp_seconds", "airflow"] == 0
+    assert found["kit_housekeeping_round_timestamp_seconds", "controller"] == 110
+    assert ("kit_housekeeping_errors", "airflow") not in found
+    assert figures({"asked_at": 1.0})["kit_housekeeping_interval_seconds",] == 3600
 
 
 class Database:

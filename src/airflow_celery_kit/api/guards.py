@@ -34,7 +34,7 @@ from airflow_celery_kit.api.visible import LoggedDep, VisibleDep
 from airflow_celery_kit.core.guards.reasons import MOST, flaw
 from airflow_celery_kit.core.words import missing
 from airflow_celery_kit.guards import reader
-from airflow_celery_kit.guards.scopes import ScopeError, scope
+from airflow_celery_kit.guards.scopes import THERE, ScopeError, scope
 
 router = APIRouter()
 MAY_READ = Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))
@@ -160,7 +160,8 @@ def breaker(breaker: Named, answer: AnswerDep, session: SessionDep, names: Names
 @router.post("/breakers/{breaker}/trip", dependencies=[MAY_CHANGE])
 def trip_breaker(breaker: Named, body: Trip, session: SessionDep, user: GetUserDep) -> BreakerChanged:
     """Open a breaker, for its own time or for so many seconds; what was let in and has not begun waits again."""
-    counted(breaker, body, session)
+    if (by := counted(breaker, body, session)) in THERE:
+        made_for(f"{by}:{body.token}", session)
     values = {"token": body.token, "seconds": body.seconds, **said(breaker, body, user)}
     if session.execute(TRIP, values).scalar() is None:
         raise HTTPException(404, f"there is no breaker {breaker} any more: see 'kit breakers list'")
@@ -195,8 +196,8 @@ def made_for(name: str, session: Any) -> dict[str, Any]:
         raise HTTPException(404, str(problem)) from problem
 
 
-def counted(breaker: str, body: OfBreaker, session: Any) -> None:
-    """Raise HTTPException for a breaker that is not there, or where it takes a token and none is given, or the other way round."""
+def counted(breaker: str, body: OfBreaker, session: Any) -> str:
+    """Return what a breaker is counted by. Raises HTTPException where it is not there, or takes a token and none is given, or the other way round."""
     by = session.execute(COUNTED_BY, {"guard": f"breaker {breaker}"}).scalar()
     if by is None:
         raise HTTPException(404, missing("breaker", breaker, named("breaker", session), MADE_BY))
@@ -204,6 +205,7 @@ def counted(breaker: str, body: OfBreaker, session: Any) -> None:
         raise HTTPException(422, f"{breaker} is counted by {by}: say by `token` (kit: --of) which one is meant")
     if body.token and not by:
         raise HTTPException(422, f"{breaker} is one for all: leave `token` (kit: --of) out")
+    return str(by)
 
 
 def named(kind: str, session: Any) -> list[str]:

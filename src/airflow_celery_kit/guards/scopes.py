@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from airflow_celery_kit.core.guards.rules import Limit
 from airflow_celery_kit.core.routing import first
+from airflow_celery_kit.core.words import missing
 
 # The name of what is there, longest first: a Dag's id may hold dots, and so may a task's. Of queues nobody knows all.
 THERE = {
@@ -16,13 +17,20 @@ THERE = {
     "queue": "SELECT CAST(:name AS text)",
 }
 
+# The tasks of a Dag's last versions, which runs under way may have; null where one is stored compressed.
+TASKS = """
+SELECT array_agg(DISTINCT task #>> '{__var,task_id}') FILTER (WHERE task IS NOT NULL) FROM (
+    SELECT CAST(data AS jsonb) AS data FROM serialized_dag WHERE dag_id = :name ORDER BY last_updated DESC LIMIT 10
+) AS latest LEFT JOIN LATERAL jsonb_array_elements(data #> '{dag,tasks}') AS task ON true HAVING bool_and(data IS NOT NULL)
+"""
+
 
 class ScopeError(ValueError):
     """It is neither a limit nor a scope that is there; the text says what to write."""
 
 
-def scope(name: str, there: Callable[[str, str], str | None]) -> dict[str, Any]:
-    """Return the limit of a scope such as `dag:sales`; `there` asks one of THERE for a name. Raises ScopeError."""
+def scope(name: str, there: Callable[[str, str], Any]) -> dict[str, Any]:
+    """Return the limit of a scope such as `dag:sales`; `there` asks one of THERE for a name, and TASKS. Raises ScopeError."""
     kind, _, value = name.partition(":")
     if kind not in THERE or not value:
         raise ScopeError(
@@ -33,7 +41,10 @@ def scope(name: str, there: Callable[[str, str], str | None]) -> dict[str, Any]:
         raise ScopeError(f"there is no {kind} {value}")
     when = {kind: literal(found)}
     if kind == "task":
-        when = {"dag": literal(found), "task": literal(value[len(found) + 1 :])}
+        task = value[len(found) + 1 :]
+        if (known := there(TASKS, found)) and task not in known:
+            raise ScopeError(f"in Dag {found} {missing('task', task, known, '')}")
+        when = {"dag": literal(found), "task": literal(task)}
     try:
         return Limit.model_validate({"slots": 0, "when": when}).row(name, "hand")
     except ValidationError as problem:

@@ -120,8 +120,8 @@ def once(limits: Limits | None, dry: bool) -> Facts:
         was = before.get(PART, {})
         round_ = Round(limits, dry, SECONDS, REST_SECONDS)
         if not dry:
-            # A round that dies is not begun again at once.
-            write(cursor, {**was, "begun_at": round_.begun_at, "ended_at": None, "complete": False})
+            # A round that dies is not begun again at once; until one ends, the last one's end and errors are what is known.
+            write(cursor, {**was, "begun_at": round_.begun_at, "complete": False})
         disk = sweep_logs(cursor, round_)
         sweep_tables(round_)
         found = round_.facts(was) | {"disk": disk}

@@ -35,10 +35,12 @@ def due(facts: Mapping[str, Any], now: float, used: float) -> str:
     if not (asked := facts.get("asked_at")):
         return ""
     last = facts.get("airflow", {})
-    begun, ended = last.get("begun_at", 0.0), last.get("ended_at")
+    begun, ended = last.get("begun_at", 0.0), last.get("ended_at") or 0.0
     if begun < asked:
         return "asked"
-    if not last.get("complete", True) and now - (ended or begun) > (GO_ON_SECONDS if ended else AGAIN_SECONDS):
+    if not last.get("complete", True) and now - max(begun, ended) > (
+        GO_ON_SECONDS if ended >= begun else AGAIN_SECONDS
+    ):
         return "not complete"
     if used > Limits(facts.get("limits", {}))["disk"] and now - begun > AGAIN_SECONDS:
         return "disk"

@@ -62,7 +62,7 @@ def made(prepared: Stack) -> Iterator[Journal]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSFILE", str(own_copy(settings, "pgpass_superuser")))
         superuser = f"postgresql://postgres@127.0.0.1:{port}"
-        assert install.migrate(f"{superuser}/kit") == "0006"
+        assert install.migrate(f"{superuser}/kit") == "0007"
         yield Journal(prepared)
 
 

@@ -7,6 +7,7 @@ from airflow_celery_kit.api.metrics import tasks
 from airflow_celery_kit.controller import counting
 
 ON_WHEELS_ALONE = True
+COUNTED_FROM_ZERO = ("SUCCESS", "FAILURE", "TIMEOUT", "RETRY")
 
 
 @pytest.fixture
@@ -20,6 +21,11 @@ def count(journal):
 def found(journal) -> dict[tuple[str, ...], float]:
     """Each sample that a scrape would give."""
     return {(name, *labels): value for name, labels, value in tasks.samples(journal.reader)}
+
+
+def ended(journal) -> dict[tuple[str, ...], float]:
+    """How many attempts have ended, and how."""
+    return {name: value for name, value in found(journal).items() if name[0] == "kit_tasks_ended_total"}
 
 
 def whole(one) -> list[dict]:
@@ -80,6 +86,27 @@ def test_retries_redeliveries_repairs_deaths_and_lost_events_are_counted(journal
     assert (values["kit_journal_events_total", "worker"], values["kit_journal_events_total", "operator"]) == (5, 0)
 
 
+def test_what_may_end_badly_is_there_as_zero_while_it_is_under_way(journal, life, count):
+    one = life()
+    journal.write(*one.airflow("asked", "scheduled", "queued", "running"))
+    count()
+    zeros = {("kit_tasks_ended_total", "sales", "default", status): 0 for status in COUNTED_FROM_ZERO}
+    assert ended(journal) == zeros
+    journal.write(*one.airflow("failed"))
+    count()
+    assert ended(journal) == zeros | {("kit_tasks_ended_total", "sales", "default", "FAILURE"): 1}
+
+
+def test_zeros_have_an_end_as_the_figures_have(journal, life, count):
+    for number in range(3):
+        one = life()
+        one.names["dag_id"] = f"dag_{number}"
+        journal.write(*one.airflow("asked"))
+    count(dags=1)
+    assert {name[1] for name in ended(journal)} == {"dag_0", "other"}
+    assert len(ended(journal)) == 2 * len(COUNTED_FROM_ZERO)
+
+
 def test_open_attempts_are_those_of_now(journal, life, count):
     one = life()
     journal.write(*one.airflow("asked", "scheduled", "queued"))
@@ -98,8 +125,7 @@ def test_dags_beyond_the_most_count_as_other_and_none_is_lost(journal, life, cou
         one.names["dag_id"] = f"dag_{number}"
         journal.write(*whole(one))
     count(dags=2)
-    ended = {name[1]: value for name, value in found(journal).items() if name[0] == "kit_tasks_ended_total"}
-    assert ended == {"dag_0": 1, "dag_1": 1, "other": 3}
+    assert {name[1]: value for name, value in ended(journal).items() if value} == {"dag_0": 1, "dag_1": 1, "other": 3}
 
 
 def test_a_name_of_long_ago_makes_room(journal, life, count):

@@ -9,7 +9,7 @@ from airflow_celery_kit.journal import install
 from tests.contract.journal.conftest import Journal
 
 ON_WHEELS_ALONE = True
-NEWEST = "0006"
+NEWEST = "0007"
 TABLES = ("journal.event", "journal.task", "journal.workflow", "journal.transition")
 ROWS = "SELECT to_jsonb(one) || jsonb_build_object('xmin', one.xmin::text) FROM {} AS one ORDER BY to_jsonb(one)::text"
 OBJECTS = """

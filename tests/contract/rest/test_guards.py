@@ -87,6 +87,7 @@ def test_what_cannot_be_is_refused_with_a_sentence(guards):
         ("/limits/nothing/suspend", {"reason": "x"}, 404),
         ("/limits/dag:nothing/suspend", {"reason": "x"}, 404),
         ("/limits/task:sales/suspend", {"reason": "x"}, 404),
+        ("/limits/task:sales.lod/suspend", {"reason": "x"}, 404),
         ("/limits/crm-db/suspend", {}, 422),
         ("/limits/crm-db/suspend", {"reason": "a\0b"}, 422),
         ("/limits/%00/suspend", {"reason": "x"}, 422),
@@ -134,6 +135,8 @@ def test_a_breaker_that_is_counted_is_tripped_for_one_that_is_named(guards):
     guards.query("UPDATE kit.guard SET token = 'dag' WHERE id = 'breaker crm'")
     refused = guards.kit("/breakers/crm/trip", "POST", json={"reason": "x"})
     assert (refused.status_code, "counted by dag" in refused.json()["detail"]) == (422, True)
+    typo = guards.kit("/breakers/crm/trip", "POST", json={"reason": "x", "token": "salse"})
+    assert (typo.status_code, typo.json()["detail"]) == (404, "there is no dag salse")
     assert guards.kit("/breakers/crm/trip", "POST", json={"reason": "x", "token": "sales"}).json()["state"] == "open"
 
 

@@ -1,13 +1,15 @@
 """Runs in: airflow-apiserver; what a metric is, and how samples become Prometheus's families."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from airflow_celery_kit.api.metrics import exposition
 from airflow_celery_kit.api.metrics.exposition import Histogram, Series
 
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
+# What names that are too many count as.
+OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,19 @@ def nothing_yet(families: Mapping[str, Family]) -> dict[tuple[str, tuple[str, ..
     counters = {name: one for name, one in families.items() if one.kind == COUNTER}
     alone = {(name, ()): 0.0 for name, one in counters.items() if not one.labels}
     return alone | {(name, (value,)): 0.0 for name, one in counters.items() for value in one.known}
+
+
+def bounded(found: Iterable[Sample], most: int, longest: Collection[str] = ()) -> Iterator[Sample]:
+    """Return samples of so many names, the first ones; those of all others are added up, of metrics in `longest` the largest is told."""
+    known: dict[str, None] = {}
+    rest: dict[tuple[str, tuple[str, ...]], Any] = {}
+    for one in found:
+        name, *more = one.labels
+        if name != OTHER and (name in known or len(known) < most):
+            known[name] = None
+            yield one
+        else:
+            key = one.name, (OTHER, *more)
+            before = rest.get(key, 0.0)
+            rest[key] = max(before, one.value) if one.name in longest else before + one.value
+    yield from (Sample(name, labels, value) for (name, labels), value in rest.items())

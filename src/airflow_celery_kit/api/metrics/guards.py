@@ -1,13 +1,12 @@
 """Runs in: airflow-apiserver; what limits and breakers let in and keep out, from the metadata database."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import text
 
-from airflow_celery_kit.api.metrics.families import COUNTER, GAUGE, Family, Sample
+from airflow_celery_kit.api.metrics.families import COUNTER, GAUGE, Family, Sample, bounded
 from airflow_celery_kit.api.snapshot import rows_or_none
 
 STATES = ("closed", "open", "half-open")
@@ -26,7 +25,7 @@ FAMILIES = {
     "kit_breaker_waiting_tasks": Family(GAUGE, "Tasks that a breaker keeps out.", ("breaker",)),
 }  # fmt: skip
 # Limits and breakers with figures of their own: those of the file first. All others count as `other`.
-MOST, OTHER = 200, "other"
+MOST = 200
 # The tables come before functions: where the kit is installed alone, they are what is not there.
 GUARDS = text("""
 SELECT g.kind, g.name, kit.limit_slots(g) AS slots, stopped.guard IS NOT NULL AS suspended, coalesce(now.taken, 0) AS taken,
@@ -50,8 +49,8 @@ WHERE g.id <> 'limit start' ORDER BY g.origin <> 'file', g.name
 def samples(session: Any) -> Iterator[Sample]:
     """Return what limits and breakers hold now; nothing where the kit is installed alone."""
     rows = rows_or_none(session, GUARDS) or ()
-    yield from bounded(chain.from_iterable(of_limit(one) for one in rows if one.kind == "limit"))
-    yield from bounded(chain.from_iterable(of_breaker(one) for one in rows if one.kind == "breaker"))
+    yield from bounded(chain.from_iterable(of_limit(one) for one in rows if one.kind == "limit"), MOST)
+    yield from bounded(chain.from_iterable(of_breaker(one) for one in rows if one.kind == "breaker"), MOST)
 
 
 def of_limit(row: Any) -> Iterator[Sample]:
@@ -69,17 +68,3 @@ def of_breaker(row: Any) -> Iterator[Sample]:
         yield Sample("kit_breaker_state", (row.name, state), float(number))
     yield Sample("kit_breaker_trips_total", (row.name,), float(row.trips))
     yield Sample("kit_breaker_waiting_tasks", (row.name,), float(row.waiting))
-
-
-def bounded(found: Iterable[Sample], most: int = MOST) -> Iterator[Sample]:
-    """Return samples of so many names, the first ones; those of all others are added up."""
-    known: dict[str, None] = {}
-    rest: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for one in found:
-        name, *more = one.labels
-        if name in known or len(known) < most:
-            known[name] = None
-            yield one
-        else:
-            rest[one.name, (OTHER, *more)] += one.value  # type: ignore[assignment, operator]
-    yield from (Sample(name, labels, value) for (name, labels), value in rest.items())

@@ -1,10 +1,13 @@
 """Runs in: airflow-apiserver; what waits for each queue, and for whom, as the controller saw it last."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
-from airflow_celery_kit.api.metrics.families import GAUGE, Family, Sample
+from airflow_celery_kit.api.metrics.families import GAUGE, Family, Sample, bounded
 from airflow_celery_kit.api.snapshot import Snapshot
+from airflow_celery_kit.controller.counting import MOST_QUEUES
 from airflow_celery_kit.worker.broker import PRIORITY_STEPS
 
 FAMILIES = {
@@ -29,6 +32,7 @@ FAMILIES = {
         GAUGE, "When the controller looked last, in seconds since 1970; 0 when it never did. Queues and workers are as old as this."
     ),
 }  # fmt: skip
+LONGEST = ("kit_queue_scheduled_oldest_seconds", "kit_queue_oldest_seconds")
 
 
 def samples(seen: Snapshot | None) -> Iterator[Sample]:
@@ -37,20 +41,30 @@ def samples(seen: Snapshot | None) -> Iterator[Sample]:
     if not seen:
         return
     yield Sample("kit_messages_unacknowledged", (), seen.facts["delivered"])
-    workers = seen.facts.get("workers", [])
-    for queue in seen.facts["queues"]:
-        yield from _of_queue(queue)
-        serving = [one for one in workers if queue["queue"] in one["queues"] and not one.get("drained")]
-        yield Sample("kit_queue_workers", (queue["queue"],), len(serving))
+    serving = Counter(
+        queue for one in seen.facts.get("workers", []) if not one.get("drained") for queue in set(one["queues"])
+    )
+    queues = sorted(seen.facts["queues"], key=lambda one: (_rank(one, serving), one["queue"]))
+    yield from bounded(
+        chain.from_iterable(_of_queue(one, serving[one["queue"]]) for one in queues), MOST_QUEUES, LONGEST
+    )
 
 
-def _of_queue(queue: Mapping[str, Any]) -> Iterator[Sample]:
+def _rank(queue: Mapping[str, Any], serving: Mapping[str, int]) -> int:
+    """Return what comes first where there are too many: what somebody must do something about, and last what a name alone is left of."""
+    if queue["queue"] in serving:
+        return 1
+    return 0 if queue["steps"] or queue.get("scheduled") else 2
+
+
+def _of_queue(queue: Mapping[str, Any], workers: int) -> Iterator[Sample]:
     """Return one queue's samples. Empty steps are 0, and what an older controller does not say: a series that comes and goes spoils sums."""
     name = queue["queue"]
     yield Sample("kit_queue_scheduled_tasks", (name,), queue.get("scheduled", 0))
     yield Sample("kit_queue_scheduled_oldest_seconds", (name,), queue.get("scheduled_oldest_seconds") or 0.0)
     if queue["slots"] is not None:
         yield Sample("kit_queue_slots", (name,), queue["slots"])
+    yield Sample("kit_queue_workers", (name,), workers)
     steps = {one["step"]: one for one in queue["steps"]}
     for step in PRIORITY_STEPS:
         waiting = steps.get(step, {"waiting": 0, "oldest_seconds": 0.0})
