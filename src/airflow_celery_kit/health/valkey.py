@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from valkey.exceptions import OutOfMemoryError, ResponseError, ValkeyError
+from valkey.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ValkeyError
 
 from airflow_celery_kit.core.health import Cause, Finding, State
 from airflow_celery_kit.health.anew import TOLD_SECONDS, Anew, Grown
@@ -17,6 +17,7 @@ SLOW_SECONDS = 0.5
 USED_SHARE = 0.8
 CLIENTS_SHARE = 0.9
 AWAY_CURE = "see 'kit status' and 'kit logs valkey'; workers and scheduler come back to it by themselves"
+LOGIN_CURE = "'kit up' after 'kit init': valkey reads its users and their passwords from the secrets when it starts"
 ROOM_CURE = "let workers take what waits, or raise maxmemory in config/valkey.conf"
 DISK_CURE = "see 'kit logs valkey', and whether its disk is full; a restart would lose what is not on disk"
 
@@ -27,7 +28,16 @@ class Valkey(Check):
     name = "broker"
     needs = ("broker",)
     causes: ClassVar = {
-        "away": Cause(State.UNHEALTHY, "nobody answers, or the login is refused", AWAY_CURE, vital=True),
+        "away": Cause(State.UNHEALTHY, "nobody answers", AWAY_CURE, vital=True),
+        "login": Cause(
+            State.UNHEALTHY, "it refuses the controller's login: its user, password or rights", LOGIN_CURE, vital=True
+        ),
+        "none left": Cause(
+            State.UNHEALTHY,
+            "it takes no more connections",
+            "raise maxclients in config/valkey.conf, and see who holds them: 'CLIENT LIST'",
+            vital=True,
+        ),
         "full": Cause(
             State.UNHEALTHY,
             f"it refuses a write, or {HIGH_WATER:.0%} of maxmemory are in use: nothing is published",
@@ -79,13 +89,10 @@ class Valkey(Check):
             if not said.get("loading"):
                 kept = broker.client.hget(KEY, "run") or b""
                 broker.client.hset(KEY, "run", said["run_id"])
-        except OutOfMemoryError as problem:
-            return [self.ill("full", str(problem))]
         except (ValkeyError, OSError) as problem:
-            if isinstance(problem, ResponseError) and str(problem).startswith("MISCONF"):
-                return [self.ill("not on disk", str(problem))]
-            self.away += 1
-            return [self.ill("away", str(problem) or type(problem).__name__)]
+            cause = refusal(problem)
+            self.away += cause == "away"
+            return [self.ill(cause, str(problem) or type(problem).__name__)]
         found = self.of(said, time.monotonic() - begun, bool(kept))
         self.away = 0
         return [found]
@@ -125,6 +132,17 @@ class Valkey(Check):
             ("slow", took > SLOW_SECONDS, why),
         )
         return next((self.ill(cause, text) for cause, is_so, text in checks if is_so), self.well(why))
+
+
+def refusal(problem: Exception) -> str:
+    """Return the cause of a reading or write that failed."""
+    refusals = (
+        ("full", isinstance(problem, OutOfMemoryError)),
+        ("login", isinstance(problem, AuthenticationError | NoPermissionError)),
+        ("not on disk", str(problem).startswith("MISCONF")),
+        ("none left", "max number of clients" in str(problem)),
+    )
+    return next((cause for cause, is_so in refusals if is_so), "away")
 
 
 def unsaved(said: Mapping[str, Any]) -> str:

@@ -154,6 +154,20 @@ def test_memory_append_only_file_and_evictions_of_a_broker_are_seen(own):
     assert state == "Unhealthy" and "keys evicted in the last" in why
 
 
+def test_a_broker_that_refuses_the_login_or_any_connection_is_not_called_away(own, monkeypatch, tmp_path):
+    client = own.client
+    client.ping()
+    client.config_set("maxclients", 1)
+    (one,) = look(Valkey(), {})
+    client.config_set("maxclients", 1000)
+    assert (one.state, one.vital) == (State.UNHEALTHY, True) and "maxclients" in one.cure, one
+    (tmp_path / "password").write_text("not-the-password")
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(tmp_path / "password"))
+    (one,) = look(Valkey(), {})
+    assert (one.state, one.vital) == (State.UNHEALTHY, True) and "'kit init'" in one.cure, one
+    assert "not-the-password" not in one.why
+
+
 def test_a_broker_that_refuses_writes_because_of_its_disk_is_told_as_that(own):
     client = own.client
     folder, before = Path(client.config_get("dir")["dir"]), client.config_get("save")["save"]
