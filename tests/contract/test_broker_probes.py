@@ -8,6 +8,7 @@ import time
 import pytest
 
 from airflow_celery_kit.probes.worker import RETURN_SECONDS, away_mark
+from airflow_celery_kit.worker import guard
 from tests.slack import PATIENCE
 
 
@@ -117,7 +118,7 @@ def test_a_worker_that_never_beat_is_not_well_though_its_broker_is_away(probe, t
     assert ended.returncode == 1 and "Connection refused" in ended.stdout
 
 
-@pytest.mark.parametrize(("seconds", "code"), [(1, 0), (RETURN_SECONDS + 5, 1)])
+@pytest.mark.parametrize(("seconds", "code"), [(1, 0), (RETURN_SECONDS + 5, 1), (-3600, 1)])
 def test_a_worker_has_a_moment_to_find_back_to_a_broker_that_was_away(probe, beat, monkeypatch, seconds, code):
     path = beat(100)
     monkeypatch.setenv("KIT_BEAT_FILE", path)
@@ -125,6 +126,37 @@ def test_a_worker_has_a_moment_to_find_back_to_a_broker_that_was_away(probe, bea
     os.utime(away_mark(), (time.time() - seconds,) * 2)
     ended = probe("worker", KIT_BEAT_FILE=path)
     assert ended.returncode == code and ended.stdout.startswith("worker: last beat 10")
+    os.unlink(path)
+    assert probe("worker", KIT_BEAT_FILE=path).returncode == 1, "it never beat"
+
+
+def test_a_password_that_cannot_be_read_is_the_worker_s_own_fault(probe, beat, tmp_path):
+    ended = probe("worker", KIT_BEAT_FILE=beat(1), KIT_BROKER_PASSWORD_FILE=str(tmp_path / "none"))
+    assert (ended.returncode, ended.stdout) == (1, f"broker: {tmp_path / 'none'}: No such file or directory\n")
+
+
+@pytest.fixture
+def guarded(stack, monkeypatch, tmp_path) -> None:
+    """The environment of a worker's guard, in this process."""
+    settings = stack.settings
+    monkeypatch.setenv("KIT_BEAT_FILE", str(tmp_path / "worker.beat"))
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", f"redis://127.0.0.1:{settings['VALKEY_PORT']}/0")
+    monkeypatch.setenv("KIT_BROKER_USER", "airflow")
+    monkeypatch.setenv("KIT_BROKER_PASSWORD_FILE", str(settings.secrets / "valkey_password"))
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_guard_leaves_a_mark_while_the_broker_is_away_and_none_while_it_refuses_the_login(
+    monkeypatch, nowhere, wrong_password
+):
+    assert guard.broker_answers() and not away_mark().exists()
+    with monkeypatch.context() as changed:
+        changed.setenv("KIT_BROKER_PASSWORD_FILE", wrong_password)
+        assert guard.broker_answers() and not away_mark().exists()
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", nowhere)
+    assert not guard.broker_answers() and away_mark().exists()
+    monkeypatch.setenv("KIT_BEAT_FILE", "/proc/none/worker.beat")
+    assert not guard.broker_answers(), "no mark can be made there, and the guard goes on"
 
 
 def test_a_worker_that_beats(probe, beat):

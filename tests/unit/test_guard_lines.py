@@ -69,7 +69,7 @@ def test_a_breaker_says_until_when_it_is_open_and_why():
 
 def dag_with(tasks):
     """Answers what is asked for of a Dag `sales.v2`: its name, and its tasks where they are known."""
-    return lambda statement, _: tasks if statement == TASKS else "sales.v2"
+    return lambda statement, _: tasks if statement == TASKS else ["sales.v2"]
 
 
 def test_a_task_that_its_dag_does_not_have_is_told_with_the_nearest_name():
@@ -78,6 +78,15 @@ def test_a_task_that_its_dag_does_not_have_is_told_with_the_nearest_name():
     ):
         scope("task:sales.v2.lod", dag_with(["load", "extract"]))
     assert scope("task:sales.v2.load", dag_with(["load", "extract"]))["tasks"] == "^(?:load)$"
+
+
+def test_a_task_is_looked_for_in_each_dag_that_its_name_may_begin_with():
+    tasks = {"sales.v2": ["load"], "sales": ["v2.merge"]}
+    there = lambda statement, name: tasks[name] if statement == TASKS else list(tasks)  # noqa: E731
+    made = scope("task:sales.v2.merge", there)
+    assert (made["dags"], made["tasks"]) == ("^(?:sales)$", "^(?:v2\\.merge)$")
+    with pytest.raises(ScopeError, match="in Dag sales.v2 there is no task lod"):
+        scope("task:sales.v2.lod", there)
 
 
 def test_a_scope_is_a_limit_of_no_slots_for_what_it_names():

@@ -9,11 +9,11 @@ from airflow_celery_kit.core.guards.rules import Limit
 from airflow_celery_kit.core.routing import first
 from airflow_celery_kit.core.words import missing
 
-# The name of what is there, longest first: a Dag's id may hold dots, and so may a task's. Of queues nobody knows all.
+# The name of what is there; of a task all Dags that it may be of, for their ids may hold dots, and so may its own. Of queues nobody knows all.
 THERE = {
     "dag": "SELECT dag_id FROM dag WHERE dag_id = :name",
     "pool": "SELECT pool FROM slot_pool WHERE pool = :name",
-    "task": "SELECT dag_id FROM dag WHERE starts_with(:name, dag_id || '.') ORDER BY length(dag_id) DESC LIMIT 1",
+    "task": "SELECT array_agg(dag_id ORDER BY length(dag_id) DESC) FROM dag WHERE starts_with(:name, dag_id || '.')",
     "queue": "SELECT CAST(:name AS text)",
 }
 
@@ -39,16 +39,23 @@ def scope(name: str, there: Callable[[str, str], Any]) -> dict[str, Any]:
     found = there(THERE[kind], value)
     if found is None:
         raise ScopeError(f"there is no {kind} {value}")
-    when = {kind: literal(found)}
-    if kind == "task":
-        task = value[len(found) + 1 :]
-        if (known := there(TASKS, found)) and task not in known:
-            raise ScopeError(f"in Dag {found} {missing('task', task, known, '')}")
-        when = {"dag": literal(found), "task": literal(task)}
+    names = of_task(value, found, there) if kind == "task" else {kind: found}
+    when = {what: literal(one) for what, one in names.items()}
     try:
         return Limit.model_validate({"slots": 0, "when": when}).row(name, "hand")
     except ValidationError as problem:
         raise ScopeError(f"{name!r} cannot be suspended: {first(problem)[1]}") from problem
+
+
+def of_task(name: str, dags: list[str], there: Callable[[str, str], Any]) -> dict[str, str]:
+    """Return the Dag and task of `DAG.TASK`: the first of `dags`, the longest first, that has it. Raises ScopeError where none has."""
+    problems = []
+    for dag in dags:
+        task, known = name[len(dag) + 1 :], there(TASKS, dag)
+        if not known or task in known:
+            return {"dag": dag, "task": task}
+        problems.append(f"in Dag {dag} {missing('task', task, known, '')}")
+    raise ScopeError(problems[0])
 
 
 def literal(name: str) -> str:

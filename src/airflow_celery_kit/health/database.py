@@ -32,7 +32,7 @@ REFUSALS = {
 }
 AWAY_CURE = "see 'kit status' and 'kit logs postgres'; once it runs all goes on by itself"
 LOGIN_CURE = (
-    "'kit up' after 'kit init': airflow-init gives each role its password and its rights; see 'kit logs airflow-init'"
+    "'kit init', then 'kit down' and 'kit up': airflow-init gives each role its password and rights; see its log"
 )
 DISK_CURE = "give PostgreSQL's disk room: shorter JOURNAL_DAYS, 'kit journal prune', a larger volume"
 

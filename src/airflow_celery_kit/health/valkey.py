@@ -17,7 +17,7 @@ SLOW_SECONDS = 0.5
 USED_SHARE = 0.8
 CLIENTS_SHARE = 0.9
 AWAY_CURE = "see 'kit status' and 'kit logs valkey'; workers and scheduler come back to it by themselves"
-LOGIN_CURE = "'kit up' after 'kit init': valkey reads its users and their passwords from the secrets when it starts"
+LOGIN_CURE = "'kit init', then 'kit down' and 'kit up': valkey reads its users and their passwords when it starts"
 ROOM_CURE = "let workers take what waits, or raise maxmemory in config/valkey.conf"
 DISK_CURE = "see 'kit logs valkey', and whether its disk is full; a restart would lose what is not on disk"
 

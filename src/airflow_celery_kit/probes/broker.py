@@ -21,19 +21,19 @@ Check = Callable[[BinaryIO], None]
 Question = tuple[tuple[tuple[str, ...], Check], ...]
 
 
-class RefusedError(ConnectionError):
-    """The broker is there and does not let this user in."""
+class LoginError(ConnectionError):
+    """The login is refused, or cannot be read: the broker is not to blame."""
 
 
 def expect(wanted: bytes) -> Check:
-    """Return the check that the next line of a reply is `wanted`; it raises ConnectionError otherwise, RefusedError where a login is wrong."""
+    """Return the check that the next line of a reply is `wanted`; it raises ConnectionError otherwise, LoginError where a login is refused."""
 
     def check(replies: BinaryIO) -> None:
         reply = replies.readline().strip()
         if reply.startswith(b"-OOM"):
             raise ConnectionError(FULL)
         if reply != wanted:
-            error = RefusedError if reply.startswith(REFUSALS) else ConnectionError
+            error = LoginError if reply.startswith(REFUSALS) else ConnectionError
             raise error(f"broker says {reply.decode(errors='replace') or 'nothing'}")
 
     return check
@@ -71,12 +71,19 @@ def write_from_environment() -> None:
 
 
 def ask_from_environment(question: Question = PING, timeout: float = TIMEOUT) -> None:
-    """Ask the broker that Airflow's own settings name, as the user that Celery uses."""
+    """Ask the broker that Airflow's own settings name, as the user that Celery uses. Raises what `ask` does, LoginError, KeyError."""
     authority = os.environ["AIRFLOW__CELERY__BROKER_URL"].removeprefix("redis://").partition("/")[0]
     host, _, port = authority.rpartition(":")
-    with open(os.environ["KIT_BROKER_PASSWORD_FILE"]) as file:
-        login = os.environ.get("KIT_BROKER_USER", "airflow"), file.read().strip()
-    ask((host, int(port)), login, question, timeout)
+    ask((host, int(port)), (os.environ.get("KIT_BROKER_USER", "airflow"), _password()), question, timeout)
+
+
+def _password() -> str:
+    path = os.environ["KIT_BROKER_PASSWORD_FILE"]
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError as problem:
+        raise LoginError(f"{path}: {problem.strerror}") from problem
 
 
 def _command(*words: str) -> bytes:

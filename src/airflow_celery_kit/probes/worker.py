@@ -14,7 +14,7 @@ from airflow_celery_kit.probes import broker
 
 # A worker beats every 2 s; ten missed beats are no hiccup, and two failed checks of Docker's later it is still within a minute.
 STALE_SECONDS = 20.0
-# A worker tries to reach a broker that was away every five seconds (`worker/reconnecting.py`), and each try may take as long.
+# A worker waits five seconds between two tries to reach a broker that was away (`worker/reconnecting.py`), and each may take ten.
 RETURN_SECONDS = 20.0
 NEVER = "no beat yet"
 
@@ -41,7 +41,7 @@ def away_mark() -> Path:
 def was_away() -> bool:
     """Return whether the broker was away so lately that a worker may still be on its way back to it."""
     try:
-        return time.time() - away_mark().stat().st_mtime < RETURN_SECONDS
+        return abs(time.time() - away_mark().stat().st_mtime) < RETURN_SECONDS
     except FileNotFoundError:
         return False
 
@@ -51,7 +51,7 @@ def main() -> int:
     problem = beat_problem()
     try:
         broker.ask_from_environment()
-    except (broker.RefusedError, KeyError) as refused:
+    except (broker.LoginError, KeyError) as refused:
         print(f"broker: {refused}")  # noqa: T201
         return 1
     except OSError as away:
@@ -59,7 +59,7 @@ def main() -> int:
         return int(problem == NEVER)
     if problem:
         print(f"worker: {problem}")  # noqa: T201
-    return int(bool(problem) and not was_away())
+    return int(problem == NEVER or (bool(problem) and not was_away()))
 
 
 if __name__ == "__main__":

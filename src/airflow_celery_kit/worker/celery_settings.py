@@ -38,6 +38,8 @@ def build() -> dict[str, Any]:
         # A result that cannot be stored holds a slot of the executor, so the worker waits for its database.
         "result_backend_always_retry": True,
         "result_backend_max_sleep_between_retries_ms": 2000,
+        # The default is a hundred tries, after which a worker ends, or takes nothing more until its tasks have ended.
+        "broker_connection_max_retries": None,
         "task_publish_retry_policy": broker.PUBLISH_RETRY_POLICY,
         "task_send_sent_event": True,
     }

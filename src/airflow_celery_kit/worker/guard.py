@@ -13,11 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from airflow_celery_kit.probes import broker
 from airflow_celery_kit.probes.worker import away_mark, beat_age
 from airflow_celery_kit.worker import leaving
 from airflow_celery_kit.worker.parent_death import PR_SET_PDEATHSIG
-from airflow_celery_kit.worker.start_steps import STEPS, broker_problem, say, take
+from airflow_celery_kit.worker.start_steps import STEPS, say, take
 from airflow_celery_kit.worker.way_out import LOOK_SECONDS, Stop, task_processes
 
 AWAITED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
@@ -59,17 +61,23 @@ def last_beat() -> float | None:
 
 
 def broker_answers() -> bool:
-    """Return whether the broker does; that it does not is left beside the beat, where the health check finds it."""
-    if not broker_problem(os.environ):
+    """Return whether the broker does, be it that it refuses the login; that it does not is left beside the beat, where the health check finds it."""
+    try:
+        broker.ask_from_environment()
+    except broker.LoginError:
         return True
-    away_mark().touch()
-    return False
+    except OSError:
+        # Without the mark, as on a full disk, the worker is judged a little early.
+        with contextlib.suppress(OSError):
+            away_mark().touch()
+        return False
+    return True
 
 
 def main(command: list[str]) -> int:
     """Run the worker until it ends; return its exit code, 1 when it was ended here, `os.EX_CONFIG` when it may not start."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.environ["KIT_BEAT_FILE"])
+    for left in (Path(os.environ["KIT_BEAT_FILE"]), away_mark()):
+        left.unlink(missing_ok=True)
     leaving.forget()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if refused := take(STEPS, os.environ):

@@ -28,6 +28,7 @@ def make_app(url: str, **more: Any) -> Celery:
     app.conf.update(
         broker_transport_options={"visibility_timeout": 3600} | broker.TRANSPORT_OPTIONS,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         imports=["airflow_celery_kit.worker.signals"],
         task_acks_late=True,
         task_default_queue=QUEUE,

@@ -247,6 +247,7 @@ OWN = frozenset(
     {
         "test_orders.py::test_a_worker_that_is_to_take_nothing_finishes_what_it_runs_and_stays_so_through_everything",
         "test_orders.py::test_nothing_is_lost_or_done_twice_while_orders_change_beside_a_stream_of_tasks",
+        "test_reconnect.py::test_a_worker_waits_five_seconds_at_most_between_two_tries_to_reach_its_broker",
         "test_alone.py::test_without_the_setting_a_worker_is_left_alone",
         "test_alone.py::test_each_step_of_a_message_is_told_once",
         "test_alone.py::test_where_no_journal_can_be_kept_tasks_run_all_the_same",

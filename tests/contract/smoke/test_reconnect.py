@@ -85,7 +85,7 @@ def test_a_worker_goes_on_when_its_pubsub_connection_is_cut(bench):
     assert bench.sender.control.ping([worker.name], timeout=30) == [{worker.name: {"ok": "pong"}}]
 
 
-def test_a_worker_tries_at_least_every_five_seconds_to_reach_a_broker_that_is_away(bench):
+def test_a_worker_waits_five_seconds_at_most_between_two_tries_to_reach_its_broker(bench):
     worker = bench.start()
     connected = worker.count(CONNECTED)
     bench.broker.kill()

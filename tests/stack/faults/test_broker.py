@@ -152,6 +152,8 @@ def test_work_goes_on_after_a_network_that_dropped_everything(evidence: Evidence
         with inject.packets_dropped(stack, list(WORKERS)):
             stand_still(evidence, load)
             await_told(watch)
+            failing = [one["detail"] for one in stack.instances(*WORKERS) if one["healthy"] is False]
+            assert not failing, "who is cut off cannot tell it from a broker that is away"
         back = time.time()
     resume_and_compare(evidence, load, back)
 
