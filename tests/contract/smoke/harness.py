@@ -161,8 +161,15 @@ class Worker:
     @property
     def children(self) -> set[int]:
         """The pids of its pool."""
-        found = psutil.Process(self.process.pid).children()
-        return {child.pid for child in found if child.status() != psutil.STATUS_ZOMBIE}
+        return {child.pid for child in psutil.Process(self.process.pid).children() if is_there(child)}
+
+
+def is_there(process: psutil.Process) -> bool:
+    """Whether a process has not ended, be it at this very moment."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass

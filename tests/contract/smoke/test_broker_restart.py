@@ -7,7 +7,7 @@ from tests.contract.smoke.test_reconnect import CONNECTED
 from tests.contract.smoke.test_shutdown import PATIENCE
 
 SLOTS = 3
-REFUSED = "Trying again in 2.00 seconds... (1/100)"
+REFUSED = "Trying again in 2.00 seconds... (1/"
 
 
 def restart(bench, worker) -> None:
@@ -42,7 +42,7 @@ def test_a_worker_consumes_after_an_outage_that_outlasted_its_first_tries(bench)
     worker = bench.start(slots=2)
     works(bench, "before")
     bench.broker.kill()
-    worker.says("Trying again in 4.00 seconds... (2/100)")
+    worker.says("Trying again in 4.00 seconds... (2/")
     bench.broker.start()
     worker.says(CONNECTED, times=2)
     works(bench, *(f"after-{number}" for number in range(10)))
