@@ -42,9 +42,10 @@ TABLES = (
 RINGS = f"SELECT count(*) = {len(TABLES)} FROM pg_trigger WHERE tgname = 'kit_wake'"
 HEARS = f"SELECT ({RINGS}) AND pg_backend_pid() = %s"
 LIVE = "is_paused IS NOT TRUE AND is_stale IS NOT TRUE AND has_import_errors IS NOT TRUE"
-# Whether something is under way, the seconds until a schedule's run or a deadline is due, and whether this connection would be rung.
-# A run that was due a moment ago may not be made yet. Runs whose tasks a limit or a breaker lets in by now ring (guards/reading.sql).
+# Runs whose tasks a limit or a breaker lets in by now ring (guards/reading.sql).
 SERVE = "SELECT kit.guards_ring()"
+# Whether something is under way, the seconds until a schedule's run or a deadline is due, and whether this connection would be rung.
+# A run that was due a moment ago may not be made yet.
 PROSPECT = f"""
 SELECT EXISTS (SELECT 1 FROM dag_run WHERE state = 'queued') OR EXISTS (SELECT 1 FROM dag_run WHERE state = 'running')
            OR EXISTS (SELECT 1 FROM callback WHERE state = 'pending' OR (state = 'queued' AND type = 'executor'))

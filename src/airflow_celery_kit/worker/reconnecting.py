@@ -1,7 +1,8 @@
-"""Runs in: Celery workers; a worker that has lost its broker waits five seconds at most between two tries, and never gives up.
+"""Runs in: Celery workers; a worker that has lost its broker waits five seconds at most between two tries.
 
 kombu 5.7.0 waits two seconds more after each try, up to thirty, and Celery 5.6.3 has no setting for it: after an outage of some minutes a
-worker would come back half a minute later than its broker, and look lost until then. After a hundred tries it would end.
+worker would come back half a minute later than its broker, and look lost until then. That it never gives up is a
+setting (`worker/celery_settings.py`).
 """
 
 from collections.abc import Callable
