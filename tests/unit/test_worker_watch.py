@@ -3,7 +3,7 @@
 import pytest
 from celery.worker import state
 
-from airflow_celery_kit.worker import reports
+from airflow_celery_kit.worker import cut_off, reports
 from airflow_celery_kit.worker.duplicates import REMEMBERED, Started
 from airflow_celery_kit.worker.guard import SILENT_SECONDS, Watch
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS, Hearing
@@ -39,22 +39,23 @@ def test_what_runs_stays_in_a_workers_hands_when_a_reconnection_forgets_what_is_
     assert reports.in_hands() == {running}
 
 
-def test_a_silent_worker_is_ended_only_while_its_broker_answers_and_no_task_runs():
-    answers = True
-    watch = Watch(lambda: answers)
-    assert not watch.is_to_end(20.0, False, 0.0)
-    assert not watch.is_to_end(80.0, True, SILENT_SECONDS), "a task runs"
-    assert watch.is_to_end(80.0, False, SILENT_SECONDS)
-    answers = False
-    assert not watch.is_to_end(80.0, False, SILENT_SECONDS + 1)
-    answers = True
-    assert not watch.is_to_end(80.0, False, SILENT_SECONDS + 2), "the time begins anew when the broker is back"
+def test_a_silent_worker_is_ended_only_for_a_fault_of_its_own_and_while_no_task_runs():
+    fault = "its broker answers"
+    watch = Watch(lambda: fault)
+    assert not watch.to_end(20.0, False, 0.0)
+    assert not watch.to_end(80.0, True, SILENT_SECONDS), "a task runs"
+    assert watch.to_end(80.0, False, SILENT_SECONDS) == fault
+    fault = ""
+    assert not watch.to_end(80.0, False, SILENT_SECONDS + 1)
+    fault = cut_off.ALONE
+    assert not watch.to_end(80.0, False, SILENT_SECONDS + 2), "the time begins anew when the broker is back"
+    assert watch.to_end(80.0, False, 2 * SILENT_SECONDS + 2) == fault
 
 
 @pytest.mark.parametrize("age", [None, 2.0], ids=["never beat", "beats"])
 def test_a_worker_that_starts_or_beats_is_left_alone(age):
-    watch = Watch(lambda: True)
-    assert not any(watch.is_to_end(age, False, now) for now in (0.0, 1000.0))
+    watch = Watch(lambda: "its broker answers")
+    assert not any(watch.to_end(age, False, now) for now in (0.0, 1000.0))
 
 
 def test_only_what_started_here_is_dropped_and_every_drop_is_counted():

@@ -1,4 +1,4 @@
-"""Runs in: the parent process of each worker; starts it when the broker is there, stops it in time, ends it when it is frozen or deaf.
+"""Runs in: the parent process of each worker; starts it when the broker is there, stops it in time, ends it when it is frozen, deaf or cut off.
 
 `python -m airflow_celery_kit.worker.guard COMMAND...` runs the command, hands on the signals to stop, and ends with its
 exit code, so that its supervisor starts another. It needs no socket of the engine: what it ends is its own child.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from airflow_celery_kit.probes import broker
 from airflow_celery_kit.probes.worker import away_mark, beat_age
-from airflow_celery_kit.worker import leaving
+from airflow_celery_kit.worker import cut_off, leaving
 from airflow_celery_kit.worker.parent_death import PR_SET_PDEATHSIG
 from airflow_celery_kit.worker.start_steps import STEPS, say, take
 from airflow_celery_kit.worker.way_out import LOOK_SECONDS, Stop, task_processes
@@ -29,27 +29,33 @@ SILENT_SECONDS = 45.0
 
 @dataclass
 class Watch:
-    """Decides when a worker's silence is its own fault. `answers` says whether the broker does; times are steady, in seconds."""
+    """Decides when to end a silent worker. `fault` says why it is its own, nothing while its broker is away; times are steady, in seconds."""
 
-    answers: Callable[[], bool]
+    fault: Callable[[], str]
     since: float | None = None
 
-    def is_to_end(self, age: float | None, busy: bool, now: float) -> bool:
-        """Return whether a worker of that beat age has been silent for SILENT_SECONDS while its broker answered and no task ran.
+    def to_end(self, age: float | None, busy: bool, now: float) -> str:
+        """Return why to end a worker of that beat age: it has been silent for SILENT_SECONDS by its own fault and runs no task.
 
-        `age` is None before the first beat.
+        Nothing where it is to be left alone; `age` is None before the first beat.
         """
-        if age is None or age < LOOK_SECONDS * 2 or not self.answers():
+        why = "" if age is None or age < LOOK_SECONDS * 2 else self.fault()
+        if not why:
             self.since = None
-            return False
+            return ""
         self.since = now if self.since is None else self.since
-        return not busy and now - self.since >= SILENT_SECONDS
+        return "" if busy or now - self.since < SILENT_SECONDS else why
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], why: str) -> None:
     """Kill the worker; what it forked dies with it."""
-    say(f"worker silent for {SILENT_SECONDS:.0f} s while its broker answers: ending it")
+    say(f"worker silent for {SILENT_SECONDS:.0f} s while {why}: ending it")
     process.kill()
+
+
+def own_fault() -> str:
+    """Return why a worker's silence is its own fault; nothing where it is the broker's."""
+    return "its broker answers" if broker_answers() else cut_off.reason(os.environ)
 
 
 def last_beat() -> float | None:
@@ -85,15 +91,15 @@ def main(command: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     process = start(command)
     stop = Stop(process, float(os.environ["KIT_STOP_GRACE"].rstrip("s")))
-    watch = Watch(broker_answers)
+    watch = Watch(own_fault)
     while process.poll() is None:
         if (received := signal.sigtimedwait(AWAITED, stop.next_step())) and received.si_signo != signal.SIGCHLD:
             stop.hand_on(received.si_signo)
         stop.go_on()
         if received or stop.begun is not None:
             continue
-        if watch.is_to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic()):
-            end(process)
+        if why := watch.to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic()):
+            end(process, why)
     return max(process.returncode, 0) or int(process.returncode < 0)
 
 

@@ -193,6 +193,11 @@ class Fault(Enum):
         "reported within 60 s, takes no task, replaced within 120 s once it runs none, 0 failed",
         Said("workers", "Unhealthy", "out of disk", "airflow-worker-2"), ci=COMPOSE, runtimes=(COMPOSE,), stock=False,
     )  # fmt: skip
+    WORKERS_CUT_OFF = Row(
+        "18c", "workers that alone are cut off, one with tasks from the broker, one without from everything",
+        "reported within 60 s, replaced within 120 s once they run none, 0 failed, 0 run twice",
+        Said("workers", "Unhealthy", "last heard of", "airflow-worker-2"), ci=COMPOSE, runtimes=(COMPOSE,), stock=False,
+    )  # fmt: skip
     SERVICES_STOPPED = Row(
         "14c", "scheduler, Dag processor, triggerer and Flower stopped, one after the other",
         "told by name and cause within 60 s, healthy within 30 s of the return", "each by its name", stock=False,

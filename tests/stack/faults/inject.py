@@ -82,23 +82,42 @@ def frozen(stack: Stack, instance: str) -> Iterator[None]:
                 process.resume()
 
 
+# What a container loses: the broker alone, or all but itself.
+TO_BROKER = ("OUTPUT --protocol tcp --dport 6379", "INPUT --protocol tcp --sport 6379")
+ALL = ("OUTPUT ! --out-interface lo", "INPUT ! --in-interface lo")
+
+
 @contextlib.contextmanager
-def packets_dropped(stack: Stack, instances: list[str]) -> Iterator[None]:
-    """Drop what containers and the broker send each other, in the networks of the containers."""
-    rules = [("OUTPUT", "--dport"), ("INPUT", "--sport")]
-    pids = [stack.instance(instance)["pid"] for instance in instances]
+def packets_dropped(stack: Stack, instances: list[str], rules: tuple[str, str] = TO_BROKER) -> Iterator[None]:
+    """Drop what containers send and receive, in their own networks. One that starts again meanwhile has another network."""
+    firsts = [top_process(stack, instance) for instance in instances]
 
     def change(how: str) -> None:
-        for pid in pids:
-            for chain, side in rules:
-                inside = ["nsenter", "--target", str(pid), "--net", "iptables", how, chain]
-                subprocess.run([*inside, "--protocol", "tcp", side, "6379", "--jump", "DROP"], check=True, timeout=20)
+        for first in filter(alive, firsts):
+            for rule in rules:
+                inside = ["nsenter", "--target", str(first.pid), "--net", "iptables", how, *rule.split()]
+                subprocess.run([*inside, "--jump", "DROP"], check=True, timeout=20)
 
     change("--append")
     try:
         yield
     finally:
         change("--delete")
+
+
+REACH = """
+import socket
+try:
+    socket.create_connection(("{}", {}), 3).close()
+    print("there")
+except OSError:
+    print("cut off")
+"""
+
+
+def reaches(stack: Stack, instance: str, host: str, port: int) -> bool:
+    """Return whether a container has a way to another one."""
+    return stack.inside(instance, REACH.format(host, port)).stdout.strip() == "there"
 
 
 @contextlib.contextmanager

@@ -26,6 +26,11 @@ SLOTS = 4 * len(WORKERS)
 LONG_SECONDS = 1800
 
 
+def main_pids(stack: Stack) -> dict[str, int]:
+    """Return the main process of each worker."""
+    return {name: inject.main_process(stack, name).pid for name in WORKERS}
+
+
 def answers(stack: Stack) -> bool:
     """Return whether the broker answers."""
     try:
@@ -66,7 +71,7 @@ def test_a_killed_broker_loses_nothing(evidence: Evidence) -> None:
 def bring_down_and_compare(evidence: Evidence, bring_down: object) -> None:
     """Take the broker down for a moment; the same workers consume again at once and every task runs once."""
     stack = evidence.stack
-    workers = {name: inject.main_process(stack, name).pid for name in WORKERS}
+    workers = main_pids(stack)
     load = queue_of_a_hundred(evidence)
     broker = stack.instance(BROKER)["pid"]
     with spared(evidence, SCHEDULER, *WORKERS):
@@ -81,7 +86,7 @@ def bring_down_and_compare(evidence: Evidence, bring_down: object) -> None:
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     evidence.measure("longest time without a start", max(gaps), at_most=60)
     load.assert_undisturbed()
-    assert {name: inject.main_process(stack, name).pid for name in WORKERS} == workers
+    assert main_pids(stack) == workers
 
 
 def another(stack: Stack, instance: str, pid: int) -> int:
@@ -110,6 +115,7 @@ def test_a_broker_that_comes_back_empty_gets_every_queued_task_again(evidence: E
 @pytest.mark.fault(Fault.BROKER_AWAY)
 def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     stack = evidence.stack
+    workers = main_pids(stack)
     stack.kit("stop", BROKER)
     evidence.struck(not answers(stack), "a broker that is away")
     load = evidence.load(tasks=100, seconds=0, dag="hundred_receipts")
@@ -127,6 +133,7 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
     wait_for("Flower to see the workers again", lambda: len(stack.registered()) == len(WORKERS), 30 * evidence.slack)
     load.assert_undisturbed()
+    assert main_pids(stack) == workers, "a worker was replaced for what its broker has"
 
 
 @pytest.mark.fault(Fault.BROKER_FROZEN)
@@ -272,7 +279,7 @@ def test_a_message_that_is_delivered_again_runs_once(evidence: Evidence) -> None
     load.wait_ended()
     load.assert_undisturbed()
     assert evidence.is_stock or warnings(stack, messages) == [1, 1]
-    assert {name: inject.main_process(stack, name).pid for name in WORKERS} == workers
+    assert main_pids(stack) == workers
 
 
 def warnings(stack: Stack, messages: list[str]) -> list[int]:

@@ -1,13 +1,14 @@
-"""Runs in: stack tests; workers that are there and do no work: frozen, deaf, without room on their disk."""
+"""Runs in: stack tests; workers that are there and do no work: frozen, deaf, cut off, without room on their disk."""
 
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import psutil
 import pytest
 
 from airflow_celery_kit.worker import room
+from airflow_celery_kit.worker.way_out import LOOK_SECONDS
 from tests.stack.faults import inject
 from tests.stack.faults.conftest import WORKERS
 from tests.stack.faults.evidence import Evidence
@@ -76,6 +77,42 @@ def test_a_worker_without_room_is_told_takes_no_task_and_is_replaced(evidence: E
     for each in (load, later):
         each.wait_ended()
         each.assert_undisturbed()
+
+
+@pytest.mark.fault(Fault.WORKERS_CUT_OFF)
+def test_workers_that_alone_are_cut_off_are_told_and_replaced_once_they_run_nothing(evidence: Evidence) -> None:
+    """One has tasks and no way to the broker, which others have; one has no task and no way at all. Who starts again has a network again."""
+    stack, idle = evidence.stack, WORKERS[0]
+    stack.kit("stop", idle)
+    load = evidence.load(tasks=8, seconds=HELD)
+    load.wait_started(8)
+    stack.start_instance(idle)
+    mains = {name: inject.main_process(stack, name) for name in (idle, VICTIM)}
+    with cut_off(evidence, VICTIM, inject.TO_BROKER), cut_off(evidence, idle, inject.ALL):
+        begun = time.monotonic()
+        wait_for("the end of who runs nothing", lambda: not alive(mains[idle]), 120)
+        wait_for("another in its place", lambda: replaced(stack, idle, mains[idle]), 120)
+        evidence.measure("replaced without tasks", time.monotonic() - begun, at_most=120)
+        # The guards began to wait together.
+        time.sleep(LOOK_SECONDS * 3)
+        assert alive(mains[VICTIM]) and len(load.unfinished()) == load.tasks, "it still has tasks"
+        stack.release(load.run_id)
+        load.wait_ended()
+        ended = time.monotonic()
+        wait_for("another in its place", lambda: replaced(stack, VICTIM, mains[VICTIM]), 120)
+        evidence.measure("replaced after its last task", time.monotonic() - ended, at_most=120)
+    load.assert_undisturbed()
+    after = evidence.load(tasks=12, seconds=1)
+    after.wait_ended()
+
+
+@contextlib.contextmanager
+def cut_off(evidence: Evidence, worker: str, rules: tuple[str, str]) -> Iterator[None]:
+    """A worker whose packets are dropped, and of which health tells."""
+    said = told(evidence, "workers", "Unhealthy", "last heard of", worker)
+    with inject.packets_dropped(evidence.stack, [worker], rules), said:
+        evidence.struck(not inject.reaches(evidence.stack, worker, "valkey", 6379), "a worker that is cut off")
+        yield
 
 
 def all_reported(stack: Stack, names: Collection[str], seen: set[str]) -> bool:
