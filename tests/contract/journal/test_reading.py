@@ -129,14 +129,15 @@ def test_the_overview_says_how_many_events_no_disk_took(journal):
 
 
 def test_the_overview_counts_what_is_open_and_what_has_ended_in_each_minute_of_the_hour(journal, life):
-    now = journal.query("SELECT extract(epoch FROM date_trunc('minute', now()))::float8")[0][0]
+    moment = datetime.now(UTC).replace(second=0, microsecond=0)
+    now = moment.timestamp()
     for at, last in ((-90, "success"), (-80, "failed"), (-3500, "success"), (-3700, "success"), (-50, "running")):
         one = life(at=now + at)
         journal.write(*one.airflow("asked", "scheduled", "queued", "running", *([last] if last != "running" else [])))
     elsewhere = life(at=now - 80)
     elsewhere.names |= {"dag_id": "hidden"}
     journal.write(*elsewhere.airflow("asked", "failed"))
-    found = journal.reader.overview.look(["sales"])
+    found = journal.reader.overview.look(["sales"], moment)
     assert {status: number for status, number in found["statuses"].items() if number} == {
         "SUCCESS": 2, "FAILURE": 1, "PROCESSING": 1,
     }  # fmt: skip
