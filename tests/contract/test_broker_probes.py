@@ -2,13 +2,15 @@
 
 import os
 import re
+import signal
 import socket
+import threading
 import time
 
 import pytest
 
 from airflow_celery_kit.probes.worker import RETURN_SECONDS, away_mark
-from airflow_celery_kit.worker import guard
+from airflow_celery_kit.worker import cut_off, guard
 from tests.slack import PATIENCE
 
 
@@ -149,14 +151,36 @@ def guarded(stack, monkeypatch, tmp_path) -> None:
 def test_a_guard_leaves_a_mark_while_the_broker_is_away_and_none_while_it_refuses_the_login(
     monkeypatch, nowhere, wrong_password
 ):
-    assert guard.broker_answers() and not away_mark().exists()
+    assert guard.own_fault() == guard.ANSWERS and not away_mark().exists()
     with monkeypatch.context() as changed:
         changed.setenv("KIT_BROKER_PASSWORD_FILE", wrong_password)
-        assert guard.broker_answers() and not away_mark().exists()
+        assert guard.own_fault() == guard.ANSWERS and not away_mark().exists()
     monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", nowhere)
-    assert not guard.broker_answers() and away_mark().exists()
+    assert guard.own_fault() == "" and away_mark().exists()
     monkeypatch.setenv("KIT_BEAT_FILE", "/proc/none/worker.beat")
-    assert not guard.broker_answers(), "no mark can be made there, and the guard goes on"
+    assert guard.own_fault() == "", "no mark can be made there, and the guard goes on"
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_guard_calls_its_worker_cut_off_only_where_no_way_leads_to_the_broker(monkeypatch, nowhere):
+    monkeypatch.setenv(cut_off.ADDRESS, "http://nowhere.invalid:8080/execution/")
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", "redis://nowhere.invalid:6379/0")
+    assert guard.own_fault() == cut_off.NOWHERE
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", nowhere)
+    assert guard.own_fault() == "", "a broker that is stopped refuses"
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_guard_that_is_to_stop_asks_nobody_else(monkeypatch):
+    monkeypatch.setenv(cut_off.ADDRESS, "http://nowhere.invalid:8080/execution/")
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", "redis://nowhere.invalid:6379/0")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, guard.AWAITED)
+    try:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        assert guard.own_fault() == ""
+        assert signal.sigtimedwait(guard.AWAITED, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_a_worker_that_beats(probe, beat):

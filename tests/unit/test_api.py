@@ -243,7 +243,10 @@ def test_two_routes_ask_for_no_login_and_say_nothing_but_the_state(client, monke
     asking = client(Manager(allowed=False), seen)
     for path, said in (("live", "Healthy"), ("ready", "Degraded")):
         answer = asking.get(f"/kit/v1/health/{path}")
-        assert (answer.status_code, answer.json()) == (200, {"state": said})
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"state": said} | ({"judged": True} if path == "ready" else {}),
+        )
     late = Session(datetime.now(UTC), 31.0, {"verdicts": []})
     monkeypatch.setattr("airflow.utils.session.create_session", lambda **_: nullcontext(NO_LOOK))
     assert asking.get("/kit/v1/health/ready").status_code == 200, "tasks run where no controller ever was"
@@ -253,7 +256,7 @@ def test_two_routes_ask_for_no_login_and_say_nothing_but_the_state(client, monke
     ):
         monkeypatch.setattr("airflow.utils.session.create_session", lambda unready=unready, **_: nullcontext(unready))
         answer = asking.get("/kit/v1/health/ready")
-        assert (answer.status_code, answer.json()) == (503, {"state": "Unhealthy"})
+        assert (answer.status_code, answer.json()) == (503, {"state": "Unhealthy", "judged": True})
 
 
 def verdict(**more) -> dict:

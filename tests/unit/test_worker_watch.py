@@ -5,7 +5,7 @@ from celery.worker import state
 
 from airflow_celery_kit.worker import cut_off, reports
 from airflow_celery_kit.worker.duplicates import REMEMBERED, Started
-from airflow_celery_kit.worker.guard import SILENT_SECONDS, Watch
+from airflow_celery_kit.worker.guard import ANSWERS, IDLE_SECONDS, SILENT_SECONDS, Watch
 from airflow_celery_kit.worker.hearing import DEAF_SECONDS, Hearing
 
 
@@ -40,21 +40,28 @@ def test_what_runs_stays_in_a_workers_hands_when_a_reconnection_forgets_what_is_
 
 
 def test_a_silent_worker_is_ended_only_for_a_fault_of_its_own_and_while_no_task_runs():
-    fault = "its broker answers"
+    fault = ANSWERS
     watch = Watch(lambda: fault)
     assert not watch.to_end(20.0, False, 0.0)
-    assert not watch.to_end(80.0, True, SILENT_SECONDS), "a task runs"
     assert watch.to_end(80.0, False, SILENT_SECONDS) == fault
+    assert not watch.to_end(80.0, True, SILENT_SECONDS + 1), "a task runs"
+    assert not watch.to_end(80.0, False, SILENT_SECONDS + IDLE_SECONDS), "its end may not have been reported"
+    assert watch.to_end(80.0, False, SILENT_SECONDS + 1 + IDLE_SECONDS) == fault
+
+
+def test_a_silent_workers_time_begins_anew_whenever_its_silence_has_another_reason():
     fault = ""
-    assert not watch.to_end(80.0, False, SILENT_SECONDS + 1)
-    fault = cut_off.ALONE
-    assert not watch.to_end(80.0, False, SILENT_SECONDS + 2), "the time begins anew when the broker is back"
-    assert watch.to_end(80.0, False, 2 * SILENT_SECONDS + 2) == fault
+    watch = Watch(lambda: fault)
+    assert not watch.to_end(80.0, False, 0.0)
+    for begun, fault in ((100.0, cut_off.ALONE), (200.0, ANSWERS)):
+        assert not watch.to_end(80.0, False, begun)
+        assert not watch.to_end(80.0, False, begun + SILENT_SECONDS - 1)
+        assert watch.to_end(80.0, False, begun + SILENT_SECONDS) == fault
 
 
 @pytest.mark.parametrize("age", [None, 2.0], ids=["never beat", "beats"])
 def test_a_worker_that_starts_or_beats_is_left_alone(age):
-    watch = Watch(lambda: "its broker answers")
+    watch = Watch(lambda: ANSWERS)
     assert not any(watch.to_end(age, False, now) for now in (0.0, 1000.0))
 
 

@@ -100,14 +100,15 @@ class Looks:
 
 
 async def ready(request: Request) -> JSONResponse:
-    """Answer whoever asks, without a login: 200 while tasks can run, else 503, with the state and nothing else.
+    """Answer whoever asks, without a login: 200 while tasks can run, else 503, with the state, and whether a controller has judged it.
 
     What is told may be a second old.
     """
     found = NOBODY
     with move_on_after(READY_SECONDS):
         found = await wrap_future(request.app.state.looks.latest(time.monotonic()))
-    return JSONResponse({"state": found["state"]}, 200 if found["ready"] else 503)
+    said = {"state": found["state"], "judged": found.get("at") is not None}
+    return JSONResponse(said, 200 if found["ready"] else 503)
 
 
 async def live(_: Request) -> JSONResponse:

@@ -25,37 +25,42 @@ from airflow_celery_kit.worker.way_out import LOOK_SECONDS, Stop, task_processes
 AWAITED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 # Longer than any reconnect of a worker to a broker that answers.
 SILENT_SECONDS = 45.0
+# Longer than a pool process needs to report the end of its task, whose own process is gone by then.
+IDLE_SECONDS = 15.0
+ANSWERS = "its broker answers"
 
 
 @dataclass
 class Watch:
-    """Decides when to end a silent worker. `fault` says why it is its own, nothing while its broker is away; times are steady, in seconds."""
+    """Decides when to end a silent worker. `fault` says why it is, nothing while that is not its own fault; times are steady, in seconds."""
 
     fault: Callable[[], str]
-    since: float | None = None
+    why: str = ""
+    since: float = 0.0
+    busy_at: float = float("-inf")
 
     def to_end(self, age: float | None, busy: bool, now: float) -> str:
-        """Return why to end a worker of that beat age: it has been silent for SILENT_SECONDS by its own fault and runs no task.
+        """Return why to end a worker of that beat age, nothing where it is to be left alone.
 
-        Nothing where it is to be left alone; `age` is None before the first beat.
+        It has been silent for SILENT_SECONDS for the same reason, and idle for IDLE_SECONDS. `age` is None before the first beat.
         """
-        why = "" if age is None or age < LOOK_SECONDS * 2 else self.fault()
-        if not why:
-            self.since = None
-            return ""
-        self.since = now if self.since is None else self.since
-        return "" if busy or now - self.since < SILENT_SECONDS else why
+        why = self.fault() if is_silent(age) else ""
+        if why != self.why:
+            self.why, self.since = why, now
+        if busy:
+            self.busy_at = now
+        return why if now - self.since >= SILENT_SECONDS and now - self.busy_at >= IDLE_SECONDS else ""
+
+
+def is_silent(age: float | None) -> bool:
+    """Return whether a worker that beat before beats no more."""
+    return age is not None and age >= LOOK_SECONDS * 2
 
 
 def end(process: subprocess.Popen[bytes], why: str) -> None:
     """Kill the worker; what it forked dies with it."""
     say(f"worker silent for {SILENT_SECONDS:.0f} s while {why}: ending it")
     process.kill()
-
-
-def own_fault() -> str:
-    """Return why a worker's silence is its own fault; nothing where it is the broker's."""
-    return "its broker answers" if broker_answers() else cut_off.reason(os.environ)
 
 
 def last_beat() -> float | None:
@@ -66,18 +71,25 @@ def last_beat() -> float | None:
         return None
 
 
-def broker_answers() -> bool:
-    """Return whether the broker does, be it that it refuses the login; that it does not is left beside the beat, where the health check finds it."""
+def own_fault() -> str:
+    """Return why a worker's silence is its own fault; nothing where it is the broker's, or may be."""
     try:
         broker.ask_from_environment()
     except broker.LoginError:
-        return True
-    except OSError:
-        # Without the mark, as on a full disk, the worker is judged a little early.
-        with contextlib.suppress(OSError):
-            away_mark().touch()
-        return False
-    return True
+        return ANSWERS
+    except OSError as away:
+        leave_mark()
+        # Who is refused, or hears anything, is not cut off. A signal to stop is not to wait for more questions.
+        is_heard = isinstance(away, ConnectionError) or bool(signal.sigpending() & AWAITED)
+        return "" if is_heard else cut_off.reason(os.environ)
+    return ANSWERS
+
+
+def leave_mark() -> None:
+    """Leave it beside the beat, where the health check finds it, that the broker does not answer."""
+    # Without the mark, as on a full disk, the worker is judged a little early.
+    with contextlib.suppress(OSError):
+        away_mark().touch()
 
 
 def main(command: list[str]) -> int:
@@ -98,7 +110,9 @@ def main(command: list[str]) -> int:
         stop.go_on()
         if received or stop.begun is not None:
             continue
-        if why := watch.to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic()):
+        why = watch.to_end(last_beat(), bool(task_processes(process.pid)), time.monotonic())
+        # To ask took seconds, in which it may have come back.
+        if why and is_silent(last_beat()) and not task_processes(process.pid):
             end(process, why)
     return max(process.returncode, 0) or int(process.returncode < 0)
 

@@ -97,5 +97,12 @@ def send(process: psutil.Process, number: signal.Signals) -> None:
 def task_processes(pid: int) -> list[psutil.Process]:
     """Return the task processes of a worker: the children of its pool processes."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return [task for pool in psutil.Process(pid).children() for task in pool.children()]
+        return [task for pool in psutil.Process(pid).children() for task in children(pool)]
+    return []
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """Return the children of a process, none of one that is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return list(process.children())
     return []

@@ -18,6 +18,7 @@ from tests.stack.harness.stack import Stack
 from tests.stack.harness.wait import wait_for
 
 AGAIN = "was delivered again"
+NOT_THEIRS = "a worker was replaced for what its broker has"
 
 BROKER, SCHEDULER = "valkey-1", "airflow-scheduler-1"
 # What the workers have together.
@@ -133,12 +134,13 @@ def test_a_broker_that_is_away_costs_no_try(evidence: Evidence) -> None:
     evidence.measure("first start after its return", load.receipts("start")[0]["at"] - at, at_most=60)
     wait_for("Flower to see the workers again", lambda: len(stack.registered()) == len(WORKERS), 30 * evidence.slack)
     load.assert_undisturbed()
-    assert main_pids(stack) == workers, "a worker was replaced for what its broker has"
+    assert main_pids(stack) == workers, NOT_THEIRS
 
 
 @pytest.mark.fault(Fault.BROKER_FROZEN)
 def test_work_goes_on_after_a_frozen_broker(evidence: Evidence) -> None:
     stack = evidence.stack
+    workers = main_pids(stack)
     load = queue_of_a_hundred(evidence)
     with spared(evidence, SCHEDULER, *WORKERS):
         with told(evidence, "broker", "Unhealthy") as watch:
@@ -148,11 +150,13 @@ def test_work_goes_on_after_a_frozen_broker(evidence: Evidence) -> None:
                 assert not answers(stack)
             back = time.time()
         resume_and_compare(evidence, load, back)
+    assert main_pids(stack) == workers, NOT_THEIRS
 
 
 @pytest.mark.fault(Fault.PACKETS_DROPPED)
 def test_work_goes_on_after_a_network_that_dropped_everything(evidence: Evidence) -> None:
     stack = evidence.stack
+    workers = main_pids(stack)
     load = queue_of_a_hundred(evidence)
     lost = {"subject": WORKERS[0], "why": "last heard of"}
     with told(evidence, "workers", "Unhealthy", **lost) as watch:
@@ -160,9 +164,10 @@ def test_work_goes_on_after_a_network_that_dropped_everything(evidence: Evidence
             stand_still(evidence, load)
             await_told(watch)
             failing = [one["detail"] for one in stack.instances(*WORKERS) if one["healthy"] is False]
-            assert not failing, "who is cut off cannot tell it from a broker that is away"
+            assert not failing, "where all are cut off nobody can tell it from a broker that is away"
         back = time.time()
     resume_and_compare(evidence, load, back)
+    assert main_pids(stack) == workers, NOT_THEIRS
 
 
 def stand_still(evidence: Evidence, load: Load) -> None:
