@@ -30,8 +30,6 @@ def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Eviden
     stack.cancel_consumer(deaf, "default")
     mains[frozen].suspend()
     wait_for("a frozen worker", lambda: mains[frozen].status() == psutil.STATUS_STOPPED, 10)
-    load = evidence.load(tasks=4, seconds=0)
-    wait_for("a message that nobody takes", lambda: stack.waiting() >= 1, 60)
     evidence.struck(
         mains[frozen].status() == psutil.STATUS_STOPPED and alive(mains[deaf]), "a frozen and a deaf worker"
     )
@@ -40,6 +38,8 @@ def test_workers_that_consume_nothing_are_reported_and_replaced(evidence: Eviden
     with contextlib.ExitStack() as watched:
         for name, why in said.items():
             watched.enter_context(told(evidence, "workers", "Unhealthy", why, name))
+        # What the frozen one was about to take is with it, and is sent again.
+        load = evidence.load(tasks=4, seconds=0)
         try:
             wait_for("both to be reported", lambda: all_reported(stack, mains, seen), 60, lambda: seen)
             evidence.measure("reported", time.monotonic() - begun, at_most=60)
