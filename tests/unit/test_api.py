@@ -236,7 +236,7 @@ def test_every_route_is_documented(client, repository: Path):
     assert [route for route in routes if f"## {' '.join(route)}\n" not in page] == []
 
 
-def test_two_routes_ask_for_no_login_and_say_nothing_but_the_state(client, monkeypatch):
+def test_two_routes_ask_for_no_login_and_say_no_reason(client, monkeypatch):
     seen = Session(datetime.now(UTC), 1.0, {"verdicts": [verdict(state="Degraded", why="hush")]})
     monkeypatch.setattr("airflow_celery_kit.api.health.KEPT_SECONDS", 0.0)
     monkeypatch.setattr("airflow.utils.session.create_session", lambda **_: nullcontext(seen))
