@@ -94,6 +94,25 @@ def test_a_silent_worker_is_killed_unless_it_was_told_to_stop(environment, told,
         assert started.wait(30) == code
 
 
+COMES_BACK = """
+import os, pathlib, sys
+from airflow_celery_kit.worker import guard
+guard.SILENT_SECONDS = 0
+guard.own_fault = lambda: pathlib.Path(os.environ["KIT_BEAT_FILE"]).touch() or "others reach the broker"
+sys.exit(guard.main(sys.argv[1:]))
+"""
+
+
+def test_a_worker_that_comes_back_while_its_guard_asks_is_not_killed(environment):
+    command = [sys.executable, "-c", COMES_BACK, sys.executable, "-c", SILENT]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        assert started.stdout.readline() == "up\n"
+        assert started.wait(30) == 3
+    assert os.stat(environment["KIT_BEAT_FILE"]).st_mtime > 1, "its guard asked"
+
+
 def test_a_worker_without_room_on_disk_is_not_started_before_there_is_some(environment):
     with guard(QUICK, environment | {"KIT_LEAST_DISK_BYTES": str(1 << 60)}) as started:
         assert "the worker waits: room on disk: out of disk: " in started.stderr.readline()
